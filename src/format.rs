@@ -1,0 +1,3 @@
+//! The bytes of Pumice's files: pure functions, no I/O, no clock, no platform.
+
+pub(crate) mod snapshot;

@@ -1,0 +1,1 @@
+//! Snapshot files: building them and reading them in place.

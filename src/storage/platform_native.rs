@@ -1,0 +1,84 @@
+//! Background work, waiting and blocking, with threads.
+
+use crate::error::{Error, Result};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+/// What background work must be able to do: move to another thread.
+pub trait MaybeSend: Send {}
+impl<T: Send> MaybeSend for T {}
+
+/// Runs the future that `start` makes, beside the caller, to its end.
+///
+/// # Errors
+/// When the system gives no more threads.
+pub(crate) fn spawn<F, Fut>(name: &str, start: F) -> Result<()>
+where
+    F: FnOnce() -> Fut + MaybeSend + 'static,
+    Fut: Future<Output = ()>,
+{
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || block_on(start()))
+        .map(drop)
+        .map_err(|e| Error::io("start a thread", name, e))
+}
+
+/// Lets others run for a moment in the midst of long background work.
+#[allow(clippy::unused_async)] // Other platforms have to wait here.
+pub(crate) async fn breathe() {}
+
+/// A flag that wakes the one background task waiting for it.
+#[derive(Default)]
+pub(crate) struct Signal {
+    set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Signal {
+    pub(crate) fn notify(&self) {
+        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
+    }
+
+    /// Returns once notified since the last wait, or after `timeout`. Blocks: for background threads only.
+    #[allow(clippy::unused_async)] // Other platforms have to wait here.
+    pub(crate) async fn wait(&self, timeout: Option<Duration>) {
+        let guard = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = match timeout {
+            None => self.changed.wait_while(guard, |set| !*set).unwrap_or_else(PoisonError::into_inner),
+            Some(t) => {
+                self.changed.wait_timeout_while(guard, t, |set| !*set).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        *guard = false;
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Drives a future on this thread. Futures of blocking storages are ready at the first poll, which costs nothing.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return output;
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}

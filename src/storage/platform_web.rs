@@ -1,0 +1,62 @@
+//! Background work and waiting on a page's or worker's event loop.
+
+use crate::error::Result;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// What background work must be able to do: nothing here, for there is one thread.
+pub trait MaybeSend {}
+impl<T> MaybeSend for T {}
+
+/// Runs the future that `start` makes, beside the caller, to its end.
+#[allow(clippy::unnecessary_wraps)] // Other platforms can fail here.
+pub(crate) fn spawn<F, Fut>(_name: &str, start: F) -> Result<()>
+where
+    F: FnOnce() -> Fut + MaybeSend + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    wasm_bindgen_futures::spawn_local(start());
+    Ok(())
+}
+
+/// Lets others run for a moment in the midst of long background work.
+pub(crate) async fn breathe() {
+    gloo_timers::future::TimeoutFuture::new(0).await;
+}
+
+/// A flag that wakes the one background task waiting for it.
+#[derive(Default)]
+pub(crate) struct Signal {
+    set: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Signal {
+    pub(crate) fn notify(&self) {
+        self.set.set(true);
+        if let Some(waker) = self.waiting.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Returns once notified since the last wait, or after `timeout`.
+    pub(crate) async fn wait(&self, timeout: Option<Duration>) {
+        let mut timer = pin!(async move {
+            match timeout {
+                Some(t) => gloo_timers::future::TimeoutFuture::new(t.as_millis() as u32).await,
+                None => std::future::pending().await,
+            }
+        });
+        poll_fn(|cx| {
+            if self.set.replace(false) || timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            *self.waiting.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
