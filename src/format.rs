@@ -1,3 +1,5 @@
 //! The bytes of Pumice's files: pure functions, no I/O, no clock, no platform.
 
+pub(crate) mod line;
+pub(crate) mod segment;
 pub(crate) mod snapshot;

@@ -12,11 +12,28 @@ use std::time::Duration;
 pub trait MaybeSend: Send {}
 impl<T: Send> MaybeSend for T {}
 
+/// What threads must be able to share.
+pub trait MaybeShared: Send + Sync {}
+impl<T: Send + Sync> MaybeShared for T {}
+
+/// Work that goes on beside its owner.
+pub(crate) struct Task(thread::JoinHandle<()>);
+
+impl Task {
+    /// Waits for its end, unless the caller is the task itself.
+    pub(crate) fn finish(self) {
+        if self.0.thread().id() != thread::current().id() {
+            // A panic there was reported there.
+            let _ = self.0.join();
+        }
+    }
+}
+
 /// Runs the future that `start` makes, beside the caller, to its end.
 ///
 /// # Errors
 /// When the system gives no more threads.
-pub(crate) fn spawn<F, Fut>(name: &str, start: F) -> Result<()>
+pub(crate) fn spawn<F, Fut>(name: &str, start: F) -> Result<Task>
 where
     F: FnOnce() -> Fut + MaybeSend + 'static,
     Fut: Future<Output = ()>,
@@ -24,7 +41,7 @@ where
     thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || block_on(start()))
-        .map(drop)
+        .map(Task)
         .map_err(|e| Error::io("start a thread", name, e))
 }
 

@@ -11,15 +11,27 @@ use std::time::Duration;
 pub trait MaybeSend {}
 impl<T> MaybeSend for T {}
 
+/// What threads must be able to share: nothing here.
+pub trait MaybeShared {}
+impl<T> MaybeShared for T {}
+
+/// Work that goes on beside its owner.
+pub(crate) struct Task;
+
+impl Task {
+    /// Nothing can wait for it here; it ends by itself.
+    pub(crate) fn finish(self) {}
+}
+
 /// Runs the future that `start` makes, beside the caller, to its end.
 #[allow(clippy::unnecessary_wraps)] // Other platforms can fail here.
-pub(crate) fn spawn<F, Fut>(_name: &str, start: F) -> Result<()>
+pub(crate) fn spawn<F, Fut>(_name: &str, start: F) -> Result<Task>
 where
     F: FnOnce() -> Fut + MaybeSend + 'static,
     Fut: Future<Output = ()> + 'static,
 {
     wasm_bindgen_futures::spawn_local(start());
-    Ok(())
+    Ok(Task)
 }
 
 /// Lets others run for a moment in the midst of long background work.

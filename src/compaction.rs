@@ -1,0 +1,269 @@
+//! Compaction: the log's complete segments become a snapshot file, and neighbouring files of similar size become one.
+//!
+//! The log moves on to a new segment first, so writers go on. The new file is synced and read back through the real
+//! reader before it counts; only then does what it replaces go. A failure at any step leaves the old files in charge.
+
+use crate::core::Core;
+use crate::document::SEPARATOR;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::snapshot as format;
+use crate::log::group_commit::{Caller, Duty};
+use crate::log::queue::{Want, closed};
+use crate::options::Published;
+use crate::snapshot::{Direction, KeyRange, OpenOutcome, SnapshotBuilder, SnapshotHeader, Summary, Table};
+use crate::state::Parts;
+use crate::state::merge::{Merge, Show};
+use crate::storage::{Storage, platform};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How much goes to the storage in one piece.
+const WRITE_BYTES: usize = 1 << 20;
+/// How much may wait for its sync: a long sync at the end would stall the writers' own.
+const SYNC_BYTES: usize = 8 << 20;
+/// More files than this are merged whatever their sizes.
+const MAX_FILES: usize = 10;
+
+/// How much to merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The tail, and the files whose merging costs little.
+    Tail,
+    /// Everything, into one file.
+    Full,
+}
+
+/// The right to compact. Gives it back whatever happens.
+struct Running<'a, S: Storage>(&'a Core<S>);
+
+impl<S: Storage> Drop for Running<'_, S> {
+    fn drop(&mut self) {
+        self.0.commit.queue().compacting = false;
+        self.0.commit.wake();
+        self.0.commit.background.notify();
+    }
+}
+
+/// Compacts on a task of its own, for the background task, which has claimed the right already.
+pub(crate) fn start<S: Storage>(core: &Arc<Core<S>>) {
+    let own = Arc::clone(core);
+    let spawned = platform::spawn("pumice-compact", move || async move {
+        // Kept for `stats` and logged; the next one is tried after more writes.
+        drop(run(&own, Extent::Tail).await);
+    });
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "no compaction now");
+        drop(Running(core));
+    }
+}
+
+/// Merges everything into one file, after waiting for a compaction that runs already.
+pub(crate) async fn compact_now<S: Storage>(core: &Core<S>) -> Result<()> {
+    claim(core).await?;
+    run(core, Extent::Full).await
+}
+
+/// The same for callers whose futures may be dropped: the work is done on a task of its own.
+pub(crate) async fn compact_aside<S: Storage>(core: &Arc<Core<S>>) -> Result<()> {
+    claim(core).await?;
+    let outcome = Arc::new(Mutex::new(None));
+    let (own, slot) = (Arc::clone(core), Arc::clone(&outcome));
+    let spawned = platform::spawn("pumice-compact", move || async move {
+        let running = Running(&own);
+        let result = compact(&own, Extent::Full).await;
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        drop(running);
+    });
+    if let Err(error) = spawned {
+        drop(Running(core));
+        return Err(error);
+    }
+    loop {
+        core.commit.until(Want::NotCompacting, Caller::Async).await?;
+        if let Some(result) = outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return result;
+        }
+    }
+}
+
+async fn claim<S: Storage>(core: &Core<S>) -> Result<()> {
+    loop {
+        core.commit.until(Want::NotCompacting, Caller::Async).await?;
+        let mut queue = core.commit.queue();
+        core.commit.refusal(&queue)?;
+        if !std::mem::replace(&mut queue.compacting, true) {
+            return Ok(());
+        }
+    }
+}
+
+async fn run<S: Storage>(core: &Core<S>, extent: Extent) -> Result<()> {
+    let _running = Running(core);
+    compact(core, extent).await
+}
+
+async fn compact<S: Storage>(core: &Core<S>, extent: Extent) -> Result<()> {
+    let result = attempt(core, extent).await;
+    let mut queue = core.commit.queue();
+    queue.compact_due_at = match (&result, core.options.compact_at) {
+        (_, None) => u64::MAX,
+        (Ok(_), Some(at)) => at,
+        // Not again at once: after as much writing as calls for one.
+        (Err(_), Some(at)) => queue.log_bytes.saturating_add(at),
+    };
+    drop(queue);
+    match result {
+        Ok(Some(published)) => {
+            if let Some(call) = &core.options.on_published {
+                call(&published);
+            }
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+        Err(error) => {
+            tracing::warn!(%error, "compaction failed; the old files stay in charge");
+            Err(error)
+        }
+    }
+}
+
+async fn attempt<S: Storage>(core: &Core<S>, extent: Extent) -> Result<Option<Published>> {
+    core.commit.take_turn(Duty::Rotate).await?;
+    let Some(job) = Job::plan(core, extent) else { return Ok(None) };
+    let name = format::file_name(job.header.base, job.header.sequence);
+    let table = match write(core, &job, &name).await {
+        Ok(table) => table,
+        Err(error) => {
+            // It never counted; a later opening would ignore and remove it as well.
+            let _ = core.storage.remove(&name).await;
+            return Err(error);
+        }
+    };
+    let bytes = table.file_len();
+    publish(core, job, table).await;
+    Ok(Some(Published { file: name, sequence: job.header.sequence, bytes }))
+}
+
+/// What one compaction merges into what.
+struct Job<S: Storage> {
+    inputs: Parts<S>,
+    header: SnapshotHeader,
+    /// The snapshots' last sequence number before.
+    covered_before: u64,
+}
+
+impl<S: Storage> Job<S> {
+    /// `None` when there is nothing to do.
+    fn plan(core: &Core<S>, extent: Extent) -> Option<Self> {
+        let parts = core.state.parts();
+        let frozen = parts.memtables.get(1..).unwrap_or_default();
+        let covered_before = parts.tables.first().map_or(0, |t| t.sequence());
+        let (sequence, log_bytes) = {
+            let queue = core.commit.queue();
+            let complete = queue.segments.split_last().map_or(&[][..], |(_active, complete)| complete);
+            let complete = complete.iter().filter(|s| s.last > covered_before);
+            (complete.clone().map(|s| s.last).max().unwrap_or(covered_before), complete.map(|s| s.bytes).sum())
+        };
+        let merged = match extent {
+            Extent::Full => parts.tables.len(),
+            Extent::Tail => similar_neighbours(parts.tables.iter().map(|t| t.file_len()), log_bytes),
+        };
+        let (tables, older) = parts.tables.split_at_checked(merged)?;
+        if frozen.is_empty() && tables.len() < 2 {
+            return None;
+        }
+        let base = older.first().map_or(0, |t| t.sequence());
+        let inputs = Parts { memtables: frozen.to_vec(), tables: tables.to_vec() };
+        let header = SnapshotHeader { store_id: core.store, epoch: core.epoch, base, sequence };
+        Some(Self { inputs, header, covered_before })
+    }
+
+    /// The drops that the new file must remember, for the files below it.
+    fn drops(&self) -> Vec<(String, u64)> {
+        if self.header.base == 0 {
+            return Vec::new();
+        }
+        let mut drops = BTreeMap::<String, u64>::new();
+        for table in self.inputs.tables.iter().rev() {
+            drops.extend(table.drops().iter().cloned());
+        }
+        for memtable in self.inputs.memtables.iter().rev() {
+            let dropped = memtable.drops(u64::MAX).into_iter();
+            drops.extend(dropped.map(|(name, sequence)| (String::from_utf8_lossy(&name).into_owned(), sequence)));
+        }
+        drops.into_iter().collect()
+    }
+}
+
+/// How many of the files, newest first, are worth merging with a tail of `tail` bytes. Each file is merged only
+/// with what is at least half its size, so that sizes grow geometrically and every byte is rewritten seldom.
+fn similar_neighbours(sizes: impl ExactSizeIterator<Item = u64>, tail: u64) -> usize {
+    let count = sizes.len();
+    let mut merged = tail;
+    for (index, size) in sizes.enumerate() {
+        if size > merged.saturating_mul(2) && count - index < MAX_FILES {
+            return index;
+        }
+        merged = merged.saturating_add(size);
+    }
+    count
+}
+
+async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<Arc<Table<S>>> {
+    let show = if job.header.base == 0 { Show::Documents } else { Show::Everything };
+    let everything = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
+    let mut merge = Merge::new(&job.inputs, u64::MAX, &everything, Direction::Forward, show);
+    let mut builder = SnapshotBuilder::new(job.header.clone());
+    core.storage.create(name).await?;
+    let mut unsynced = 0;
+    while merge.advance().await? {
+        builder.push(merge.key(), merge.sequence(), merge.value())?;
+        if builder.output_len() >= WRITE_BYTES {
+            if core.commit.queue().closing {
+                return Err(closed());
+            }
+            let chunk = builder.take_output();
+            core.storage.append(name, &chunk).await?;
+            unsynced += chunk.len();
+            if unsynced >= SYNC_BYTES {
+                core.storage.sync(name).await?;
+                unsynced = 0;
+            }
+            platform::breathe().await;
+        }
+    }
+    let finished = builder.finish(&job.drops())?;
+    core.storage.append(name, &finished.tail).await?;
+    core.storage.sync(name).await?;
+    read_back(core, name, &finished.summary).await
+}
+
+/// Opens the file as any reader would, and compares all of it with what was meant to be written.
+async fn read_back<S: Storage>(core: &Core<S>, name: &str, written: &Summary) -> Result<Arc<Table<S>>> {
+    let opened = Table::open(Arc::clone(&core.storage), name, Arc::clone(&core.cache)).await?;
+    let table = match opened {
+        OpenOutcome::Table(table) => Arc::new(table),
+        OpenOutcome::NoFooter(error) => return Err(error),
+    };
+    if table.verify().await? != *written {
+        let message = "a new snapshot does not hold what was written to it; check the disk";
+        return Err(Error::corrupt(name, 0, message));
+    }
+    Ok(table)
+}
+
+async fn publish<S: Storage>(core: &Core<S>, job: Job<S>, table: Arc<Table<S>>) {
+    let covered = table.sequence();
+    core.state.publish(&job.inputs, table);
+    {
+        let mut files = core.files();
+        files.compactions += 1;
+        files.replaced.extend(job.inputs.tables);
+        let mut queue = core.commit.queue();
+        let newly = queue.segments.iter().filter(|s| s.last > job.covered_before && s.last <= covered);
+        let done: u64 = newly.map(|s| s.bytes).sum();
+        queue.log_bytes = queue.log_bytes.saturating_sub(done);
+    }
+    core.clean_up(covered).await;
+}

@@ -1,0 +1,219 @@
+//! The engine behind every handle: the parts of one open database, and the background task that serves them.
+
+use crate::compaction;
+use crate::error::{Error, Result};
+use crate::log::files::Files;
+use crate::log::group_commit::{Caller, Duty, GroupCommit};
+use crate::log::queue::{Queue, Want, closed};
+use crate::log::recovery::{self, Opened, Recovery};
+use crate::log::writer::Segment;
+use crate::options::Options;
+use crate::snapshot::{BlockCache, Table};
+use crate::state::State;
+use crate::storage::{Storage, platform};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What keeps files in place while a database is open.
+pub(crate) struct LiveFiles<S: Storage> {
+    /// Snapshots that others have replaced, until no read view needs them.
+    pub(crate) replaced: Vec<Arc<Table<S>>>,
+    /// The sequence numbers that change feeds go on from: segments from there on stay.
+    pub(crate) pins: BTreeMap<u64, usize>,
+    pub(crate) compactions: u64,
+}
+
+pub(crate) struct Core<S: Storage> {
+    pub(crate) storage: Arc<S>,
+    pub(crate) options: Options,
+    pub(crate) commit: GroupCommit<S>,
+    pub(crate) state: Arc<State<S>>,
+    pub(crate) cache: Arc<BlockCache>,
+    pub(crate) report: Recovery,
+    pub(crate) store: [u8; 16],
+    pub(crate) epoch: u64,
+    files: Mutex<LiveFiles<S>>,
+}
+
+/// Listings that a reader beside a busy writer may find overtaken before it gives up.
+const READ_ONLY_ATTEMPTS: usize = 20;
+
+impl<S: Storage> Core<S> {
+    pub(crate) async fn open(storage: S, options: Options) -> Result<Self> {
+        let storage = Arc::new(storage);
+        let cache = Arc::new(BlockCache::new(options.cache_bytes));
+        let mut attempts = 0;
+        let opened = loop {
+            let files = Files::list(&*storage).await?;
+            let opened = recovery::open(Arc::clone(&storage), &options, Arc::clone(&cache), &files).await;
+            attempts += 1;
+            // A writer that compacts meanwhile removes files that were just listed.
+            let overtaken = opened.is_err()
+                && options.read_only
+                && attempts < READ_ONLY_ATTEMPTS
+                && recovery::was_overtaken(&*storage, &files).await;
+            if !overtaken {
+                break opened;
+            }
+        };
+        Ok(Self::new(storage, options, cache, opened?))
+    }
+
+    fn new(storage: Arc<S>, options: Options, cache: Arc<BlockCache>, opened: Opened<S>) -> Self {
+        let state = Arc::new(State::new(opened.tables, opened.memtable, opened.chain.last()));
+        let compact_at = options.compact_at.unwrap_or(u64::MAX);
+        let queue = Queue::new(opened.chain, opened.time, opened.sealed, opened.segments, compact_at);
+        let commit = GroupCommit::new(queue, opened.writer, Arc::clone(&state), options.clone());
+        let files = LiveFiles { replaced: Vec::new(), pins: BTreeMap::new(), compactions: 0 };
+        Self {
+            storage,
+            options,
+            commit,
+            state,
+            cache,
+            report: opened.report,
+            store: opened.store,
+            epoch: opened.epoch,
+            files: Mutex::new(files),
+        }
+    }
+
+    pub(crate) fn files(&self) -> MutexGuard<'_, LiveFiles<S>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses once closed.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.commit.queue().closing { Err(closed()) } else { Ok(()) }
+    }
+
+    /// Removes the files that nobody needs any more. What cannot be removed now is tried again later.
+    pub(crate) async fn clean_up(&self, covered: u64) {
+        let mut names = Vec::new();
+        {
+            let mut files = self.files();
+            let keep_from = files.pins.keys().next().copied().unwrap_or(u64::MAX);
+            let mut queue = self.commit.queue();
+            let active = queue.segments.last().map_or(u64::MAX, |s| s.first);
+            let unneeded = |s: &Segment| s.first < active && s.last <= covered && s.last < keep_from;
+            names.extend(queue.segments.iter().filter(|s| unneeded(s)).map(|s| s.name.clone()));
+            queue.segments.retain(|s| !unneeded(s));
+            drop(queue);
+            let free = |t: &Arc<Table<S>>| Arc::strong_count(t) == 1;
+            names.extend(files.replaced.iter().filter(|t| free(t)).map(|t| t.name().to_owned()));
+            files.replaced.retain(|t| !free(t));
+        }
+        for name in names {
+            if let Err(error) = self.storage.remove(&name).await {
+                tracing::warn!(%error, name, "a file that is no longer needed could not be removed");
+            }
+        }
+    }
+
+    /// Ends everything: writes out and seals the log, lets the files go.
+    async fn shut_down(&self) {
+        // Its failure, if it had one, was reported to whoever asked for it.
+        let _ = self.commit.until(Want::NotCompacting, Caller::Blocking).await;
+        let healthy = self.commit.queue().failure.is_none();
+        if healthy && let Err(error) = self.commit.take_turn(Duty::Seal).await {
+            tracing::error!(%error, "closing the log failed");
+        }
+        let covered = self.state.parts().tables.first().map_or(0, |t| t.sequence());
+        if self.commit.queue().failure.is_none() {
+            self.clean_up(covered).await;
+        }
+        self.release().await;
+    }
+
+    /// Lets the files go without writing anything.
+    pub(crate) async fn release(&self) {
+        let released = self.storage.close().await;
+        let mut queue = self.commit.queue();
+        if let Err(error) = released {
+            queue.fail(error);
+        }
+        queue.closed = true;
+        drop(queue);
+        self.commit.wake();
+    }
+
+    /// Starts closing, once. The background task does the work.
+    pub(crate) fn begin_close(&self) {
+        let first = !std::mem::replace(&mut self.commit.queue().closing, true);
+        if first {
+            self.commit.wake();
+            self.commit.background.notify();
+        }
+    }
+
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.commit.queue().failure.clone()
+    }
+}
+
+/// What the background task does next.
+enum Plan {
+    Wait(Option<Duration>),
+    Lead(Duty),
+    Compact,
+    Stop,
+}
+
+impl<S: Storage> Core<S> {
+    /// `seen` is the last accepted sequence number of the round before: when it has not moved, the log is idle.
+    fn plan(&self, seen: &mut u64) -> Plan {
+        let mut queue = self.commit.queue();
+        if queue.closing {
+            return Plan::Stop;
+        }
+        if queue.failure.is_some() {
+            return Plan::Wait(None);
+        }
+        if queue.compact_due() {
+            queue.compacting = true;
+            return Plan::Compact;
+        }
+        if std::mem::replace(&mut queue.background_wanted, false)
+            && (queue.pending_bytes() > 0 || queue.sync_wanted > queue.durable)
+        {
+            return Plan::Lead(Duty::Write);
+        }
+        if let Some(since) = queue.unsynced_since {
+            // Begun early enough that the sync itself fits into the promised interval.
+            let patience = self.options.flush_interval * 3 / 4;
+            let waited = self.commit.now().saturating_duration_since(since);
+            return match patience.checked_sub(waited) {
+                Some(rest) if !rest.is_zero() => Plan::Wait(Some(rest)),
+                _ => Plan::Lead(Duty::Sync),
+            };
+        }
+        if queue.sealed {
+            return Plan::Wait(None);
+        }
+        if std::mem::replace(seen, queue.accepted()) == queue.accepted() {
+            return Plan::Lead(Duty::Seal);
+        }
+        Plan::Wait(Some(self.options.idle_seal))
+    }
+}
+
+impl<S: Storage> Core<S> {
+    /// Starts the background task of a database that may be written.
+    pub(crate) fn start(self: &Arc<Self>) -> Result<platform::Task> {
+        let core = Arc::clone(self);
+        platform::spawn("pumice", move || async move {
+            let mut seen = 0;
+            loop {
+                match core.plan(&mut seen) {
+                    Plan::Wait(timeout) => core.commit.background.wait(timeout).await,
+                    // A failure reaches everyone concerned through the queue.
+                    Plan::Lead(duty) => drop(core.commit.take_turn(duty).await),
+                    Plan::Compact => compaction::start(&core),
+                    Plan::Stop => break,
+                }
+            }
+            core.shut_down().await;
+        })
+    }
+}

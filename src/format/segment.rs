@@ -1,0 +1,348 @@
+//! A segment of the log: its name, its header, and the walk over its records that tells where they stop counting.
+
+use super::line::{self, Header, Line, LineError};
+use crate::record::{Op, Record};
+use std::ops::Range;
+
+/// The name of the segment whose first record is `first`. A `generation` above 0 replaces those below it, which
+/// recovery found unfinished or carried over.
+pub(crate) fn file_name(first: u64, generation: u32) -> String {
+    if generation == 0 { format!("{first:020}.log") } else { format!("{first:020}-{generation}.log") }
+}
+
+/// A segment name's first sequence number and generation.
+pub(crate) fn parse_name(name: &str) -> Option<(u64, u32)> {
+    let stem = name.strip_suffix(".log")?;
+    let (first, generation) = stem.split_once('-').map_or((stem, "0"), |parts| parts);
+    let parsed = (first.parse().ok()?, generation.parse().ok()?);
+    (file_name(parsed.0, parsed.1) == name).then_some(parsed)
+}
+
+/// What the next record must continue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chain {
+    /// The next record's sequence number.
+    pub(crate) next: u64,
+    /// The last record's checksum.
+    pub(crate) previous: u32,
+}
+
+impl Chain {
+    /// Before the first record of a database.
+    pub(crate) const START: Self = Self { next: 1, previous: 0 };
+
+    pub(crate) fn last(self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+}
+
+/// The first place where a segment is not what a writer leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(crate) offset: usize,
+    pub(crate) message: String,
+}
+
+/// One write that counts: a single record, or all of a committed batch.
+pub(crate) struct Write<'w, 'a> {
+    /// The puts, deletes and drops, in order.
+    pub(crate) records: &'w [Record<'a>],
+    /// The number the write resolved to: its own, or its commit's.
+    pub(crate) sequence: u64,
+    /// What its first line continues.
+    pub(crate) before: Chain,
+    /// Where its lines stand in the segment.
+    pub(crate) range: Range<usize>,
+}
+
+/// Where and how a walk ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// Bytes up to and including the last line that counts.
+    pub(crate) valid_len: usize,
+    pub(crate) chain: Chain,
+    /// Whether the last line that counts is a seal.
+    pub(crate) sealed: bool,
+    /// The highest sequence number that the segment says is durable.
+    pub(crate) watermark: u64,
+    /// The time of the last record or seal, in Unix milliseconds; 0 when there is none.
+    pub(crate) time: u64,
+    /// Why the walk stopped before the end.
+    pub(crate) damage: Option<Damage>,
+}
+
+/// Reads a segment's header line. Returns it with the length of its line.
+pub(crate) fn read_header(bytes: &[u8]) -> Result<(Header, usize), LineError> {
+    let end = memchr::memchr(b'\n', bytes).ok_or(LineError::Checksum)?;
+    match line::decode(bytes.get(..end).unwrap_or_default())? {
+        Line::Header(header) => Ok((header, end + 1)),
+        _ => Err(LineError::Contents),
+    }
+}
+
+/// Visits every write that counts in `bytes` from `start` on, checking that records continue `chain`.
+pub(crate) fn walk<'a>(
+    bytes: &'a [u8],
+    start: usize,
+    chain: Chain,
+    mut visit: impl FnMut(Write<'_, 'a>),
+) -> End {
+    let mut end =
+        End { valid_len: start, chain, sealed: false, watermark: chain.last(), time: 0, damage: None };
+    let mut chain = chain;
+    let mut batch: Option<Batch<'a>> = None;
+    let mut at = start;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !only_zeros(rest)) {
+        let (next, decoded) = match next_line(rest) {
+            Ok((len, decoded)) => (at + len, decoded),
+            Err(message) => {
+                end.damage = Some(Damage { offset: at, message });
+                break;
+            }
+        };
+        let step = step(decoded, &mut chain, &mut batch, at);
+        match step {
+            Err(message) => {
+                end.damage = Some(Damage { offset: at, message: message.into() });
+                break;
+            }
+            Ok(Step::Within) => {}
+            Ok(Step::Sealed { watermark, time }) => {
+                end = End { valid_len: next, sealed: true, watermark: end.watermark.max(watermark), time, ..end };
+            }
+            Ok(Step::Single(record)) => {
+                let watermark = end.watermark.max(record.watermark.unwrap_or(0));
+                let before = std::mem::replace(&mut end.chain, chain);
+                end = End { valid_len: next, sealed: false, watermark, time: record.time, ..end };
+                let sequence = record.sequence;
+                visit(Write { records: std::slice::from_ref(&record), sequence, before, range: at..next });
+            }
+            Ok(Step::Batch(whole, commit)) => {
+                let watermark = end.watermark.max(whole.watermark);
+                let before = std::mem::replace(&mut end.chain, chain);
+                end = End { valid_len: next, sealed: false, watermark, time: commit.time, ..end };
+                let (sequence, range) = (commit.sequence, whole.offset..next);
+                visit(Write { records: &whole.records, sequence, before, range });
+            }
+        }
+        at = next;
+    }
+    if let Some(batch) = batch
+        && end.damage.is_none()
+    {
+        end.damage = Some(Damage { offset: batch.offset, message: "the batch has no commit".into() });
+    }
+    end
+}
+
+struct Batch<'a> {
+    name: String,
+    offset: usize,
+    watermark: u64,
+    records: Vec<Record<'a>>,
+}
+
+enum Step<'a> {
+    /// A line inside a batch.
+    Within,
+    Sealed {
+        watermark: u64,
+        time: u64,
+    },
+    Single(Record<'a>),
+    Batch(Batch<'a>, Record<'a>),
+}
+
+fn step<'a>(
+    line: Line<'a>,
+    chain: &mut Chain,
+    batch: &mut Option<Batch<'a>>,
+    offset: usize,
+) -> Result<Step<'a>, &'static str> {
+    let (record, checksum) = match line {
+        Line::Header(_) => return Err("a segment header stands among the records"),
+        Line::Seal(_) if batch.is_some() => return Err("a seal stands inside a batch"),
+        Line::Seal(seal) if seal.previous != chain.previous => return Err("the seal does not follow its record"),
+        Line::Seal(seal) => return Ok(Step::Sealed { watermark: seal.watermark, time: seal.time }),
+        Line::Record { record, checksum } => (record, checksum),
+    };
+    if record.sequence != chain.next {
+        return Err("the record's sequence number does not follow the one before");
+    }
+    if record.previous != chain.previous {
+        return Err("the record does not follow the one before it");
+    }
+    *chain = Chain { next: record.sequence + 1, previous: checksum };
+    match (&record.op, batch.as_mut()) {
+        (Op::Begin { batch: name }, None) => {
+            let watermark = record.watermark.unwrap_or(0);
+            *batch = Some(Batch { name: name.to_string(), offset, watermark, records: Vec::new() });
+            Ok(Step::Within)
+        }
+        (Op::Begin { .. }, Some(_)) => Err("a batch begins inside a batch"),
+        (Op::Commit { batch: name }, Some(open)) if open.name == *name => {
+            batch.take().map(|whole| Step::Batch(whole, record)).ok_or("a commit without a batch")
+        }
+        (Op::Commit { .. }, _) => Err("a commit without its batch"),
+        (_, Some(open)) => {
+            open.records.push(record);
+            Ok(Step::Within)
+        }
+        (_, None) => Ok(Step::Single(record)),
+    }
+}
+
+fn next_line(rest: &[u8]) -> Result<(usize, Line<'_>), String> {
+    let end = memchr::memchr(b'\n', rest).ok_or("the line has no end")?;
+    let decoded = line::decode(rest.get(..end).unwrap_or_default()).map_err(LineError::message)?;
+    Ok((end + 1, decoded))
+}
+
+/// Whether nothing was ever written here: a storage may grow a file ahead of its end.
+pub(crate) fn only_zeros(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&b| b == 0)
+}
+
+/// `bytes` without the zeros at its end.
+pub(crate) fn without_zero_tail(bytes: &[u8]) -> &[u8] {
+    let len = bytes.iter().rposition(|&b| b != 0).map_or(0, |at| at + 1);
+    bytes.get(..len).unwrap_or_default()
+}
+
+/// Whether `bytes` hold an intact record or seal, wherever it begins, that says everything up to `sequence` was
+/// durable. If so, damage at `sequence` hit something that had been acknowledged: corruption, not a torn tail.
+pub(crate) fn proves_durable(bytes: &[u8], sequence: u64) -> bool {
+    any_line(bytes, |line| match line {
+        Line::Record { record, .. } => record.watermark.is_some_and(|w| w >= sequence),
+        Line::Seal(seal) => seal.watermark >= sequence,
+        Line::Header(_) => false,
+    })
+}
+
+/// The highest sequence number of an intact record in `bytes`, wherever it begins.
+pub(crate) fn highest_record(bytes: &[u8]) -> Option<u64> {
+    let mut highest = None;
+    any_line(bytes, |line| {
+        if let Line::Record { record, .. } = line {
+            highest = highest.max(Some(record.sequence));
+        }
+        false
+    });
+    highest
+}
+
+/// A damaged line end joins two lines, so lines are looked for at every place where one could begin.
+fn any_line(bytes: &[u8], mut test: impl FnMut(&Line<'_>) -> bool) -> bool {
+    memchr::memmem::find_iter(bytes, b"{\"").any(|start| {
+        let rest = bytes.get(start..).unwrap_or_default();
+        if !(rest.starts_with(b"{\"_s\":") || rest.starts_with(b"{\"_p\":") || starts_line(bytes, start)) {
+            return false;
+        }
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        line::decode(rest.get(..end).unwrap_or_default()).is_ok_and(|line| test(&line))
+    })
+}
+
+fn starts_line(bytes: &[u8], at: usize) -> bool {
+    at.checked_sub(1).is_none_or(|before| bytes.get(before) == Some(&b'\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::line::{Seal, encode_record, encode_seal};
+
+    struct Builder {
+        bytes: Vec<u8>,
+        chain: Chain,
+    }
+
+    impl Builder {
+        fn new() -> Self {
+            Self { bytes: Vec::new(), chain: Chain::START }
+        }
+
+        fn op(mut self, watermark: Option<u64>, op: Op<'_>) -> Self {
+            let Chain { next: sequence, previous } = self.chain;
+            let record = Record { sequence, previous, watermark, time: 1, origin: None, op };
+            let (checksum, _) = encode_record(&mut self.bytes, &record);
+            self.chain = Chain { next: sequence + 1, previous: checksum };
+            self
+        }
+
+        fn put(self, watermark: Option<u64>) -> Self {
+            self.op(watermark, Op::Put { collection: "c".into(), key: "k".into(), value: "{\"a\":1}" })
+        }
+
+        fn seal(mut self) -> Self {
+            let seal = Seal { previous: self.chain.previous, watermark: self.chain.last(), time: 2 };
+            encode_seal(&mut self.bytes, &seal);
+            self
+        }
+    }
+
+    fn sequences(bytes: &[u8]) -> (Vec<u64>, End) {
+        let mut seen = Vec::new();
+        let end = walk(bytes, 0, Chain::START, |write| seen.push(write.sequence));
+        (seen, end)
+    }
+
+    #[test]
+    fn names_round_trip_and_others_are_refused() {
+        for (first, generation) in [(1, 0), (1042, 3), (u64::MAX, 0)] {
+            assert_eq!(parse_name(&file_name(first, generation)), Some((first, generation)));
+        }
+        for name in ["1.log", "00000000000000000001.snapshot", "00000000000000000001-0.log", "x.log", ".log"] {
+            assert_eq!(parse_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_batch_counts_only_with_its_commit() {
+        let begin = || Op::Begin { batch: "2".into() };
+        let open = Builder::new().put(None).op(None, begin()).put(None).put(None);
+        let (seen, end) = sequences(&open.bytes);
+        assert_eq!(seen, [1]);
+        assert_eq!(end.chain.next, 2);
+        assert!(end.damage.is_some());
+        let closed = open.op(None, Op::Commit { batch: "2".into() }).seal();
+        let (seen, end) = sequences(&closed.bytes);
+        assert_eq!(seen, [1, 5]);
+        assert!(end.sealed && end.damage.is_none() && end.valid_len == closed.bytes.len());
+    }
+
+    #[test]
+    fn zeros_end_the_log_only_at_its_tail() {
+        let mut built = Builder::new().put(None).put(None);
+        let len = built.bytes.len();
+        built.bytes.resize(len + 4096, 0);
+        let (seen, end) = sequences(&built.bytes);
+        assert_eq!((seen.len(), end.damage, end.valid_len), (2, None, len));
+        built.bytes.push(b'x');
+        assert!(sequences(&built.bytes).1.damage.is_some());
+    }
+
+    #[test]
+    fn missing_repeated_and_swapped_records_are_damage() {
+        let one = Builder::new().put(None).bytes.len();
+        let all = Builder::new().put(None).put(None).put(None).bytes;
+        let missing = [&all[..one], &all[2 * one..]].concat();
+        let repeated = [&all[..one], &all[..one]].concat();
+        for bytes in [missing, repeated] {
+            let (seen, end) = sequences(&bytes);
+            assert_eq!((seen, end.valid_len), (vec![1], one));
+            assert!(end.damage.is_some());
+        }
+    }
+
+    #[test]
+    fn damage_below_a_watermark_is_proven_durable_even_at_a_line_end() {
+        let built = Builder::new().put(None).put(Some(1)).put(Some(2)).seal();
+        let first_end = memchr::memchr(b'\n', &built.bytes).unwrap();
+        let mut damaged = built.bytes.clone();
+        damaged[first_end] = b'\x0b';
+        assert!(proves_durable(&damaged, 1));
+        let unsynced = Builder::new().put(None).put(None).put(None);
+        assert!(!proves_durable(&unsynced.bytes, 1));
+    }
+}

@@ -1,0 +1,137 @@
+//! The files of a database: which there are, and setting some aside.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{segment, snapshot};
+use crate::snapshot::{BlockCache, OpenOutcome, Table};
+use crate::storage::Storage;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentFile {
+    pub(crate) name: String,
+    pub(crate) first: u64,
+    pub(crate) generation: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SnapshotFile {
+    pub(crate) name: String,
+    pub(crate) base: u64,
+    pub(crate) sequence: u64,
+}
+
+/// A database's files, as one listing shows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Files {
+    /// By first sequence number, then the highest generation first.
+    pub(crate) segments: Vec<SegmentFile>,
+    /// By base, then the longest first.
+    pub(crate) snapshots: Vec<SnapshotFile>,
+}
+
+impl Files {
+    pub(crate) async fn list<S: Storage>(storage: &S) -> Result<Self> {
+        let mut files = Self::default();
+        for name in storage.list().await? {
+            if let Some((first, generation)) = segment::parse_name(&name) {
+                files.segments.push(SegmentFile { name, first, generation });
+            } else if let Some((base, sequence)) = snapshot::parse_name(&name) {
+                files.snapshots.push(SnapshotFile { name, base, sequence });
+            }
+        }
+        files.segments.sort_by_key(|f| (f.first, std::cmp::Reverse(f.generation)));
+        files.snapshots.sort_by_key(|f| (f.base, std::cmp::Reverse(f.sequence)));
+        Ok(files)
+    }
+
+    /// Opens the snapshots that count, oldest first: from the beginning on, always the longest whole one that
+    /// continues. Returns them with the names of the others, which were never finished or have been replaced.
+    pub(crate) async fn open_snapshots<S: Storage>(
+        &self,
+        storage: &Arc<S>,
+        cache: &Arc<BlockCache>,
+    ) -> Result<(Vec<Table<S>>, Vec<String>)> {
+        let (mut tables, mut others) = (Vec::new(), Vec::new());
+        let mut covered = 0;
+        for file in &self.snapshots {
+            if file.base != covered || file.sequence <= covered {
+                others.push(file.name.clone());
+                continue;
+            }
+            match Table::open(Arc::clone(storage), &file.name, Arc::clone(cache)).await? {
+                OpenOutcome::Table(table) => {
+                    covered = table.sequence();
+                    tables.push(table);
+                }
+                // Whether anything is missing without it, the log will tell.
+                OpenOutcome::NoFooter(_) => others.push(file.name.clone()),
+            }
+        }
+        Ok((tables, others))
+    }
+
+    /// The segments that may hold records behind `covered`, by first sequence number; of each the generations,
+    /// highest first.
+    pub(crate) fn segments_beyond(&self, covered: u64) -> Vec<&[SegmentFile]> {
+        let groups: Vec<&[SegmentFile]> = self.segments.chunk_by(|a, b| a.first == b.first).collect();
+        let starts = |group: &&[SegmentFile]| group.first().is_some_and(|f| f.first <= covered + 1);
+        let from = groups.iter().rposition(starts).unwrap_or(0);
+        groups.get(from..).unwrap_or_default().to_vec()
+    }
+
+    /// The segments that a snapshot up to `covered` has replaced.
+    pub(crate) fn stale_segments(&self, covered: u64) -> Vec<String> {
+        let needed = self.segments_beyond(covered).first().and_then(|g| g.first()).map_or(0, |f| f.first);
+        self.segments.iter().filter(|f| f.first < needed).map(|f| f.name.clone()).collect()
+    }
+
+    /// The lowest generation for a segment that begins at `first` that no file bears.
+    pub(crate) fn next_generation(&self, first: u64) -> u32 {
+        let taken = self.segments.iter().filter(|f| f.first == first).map(|f| f.generation).max();
+        taken.map_or(0, |generation| generation.saturating_add(1))
+    }
+
+    /// For a message: which snapshots there are, in case one of them should have held what is missing.
+    pub(crate) fn broken_note(&self) -> String {
+        match self.snapshots.as_slice() {
+            [] => String::new(),
+            files => {
+                let names: Vec<_> = files.iter().map(|f| f.name.as_str()).collect();
+                format!(" (snapshot files: {})", names.join(", "))
+            }
+        }
+    }
+}
+
+/// Keeps a durable copy of bytes that do not count, and reads it back. Returns its name.
+pub(crate) async fn copy_to_quarantine<S: Storage>(
+    storage: &S,
+    file: &str,
+    offset: u64,
+    bytes: &[u8],
+) -> Result<String> {
+    let taken = storage.list().await?;
+    let stem = format!("quarantine/{file}.{offset}");
+    let mut name = stem.clone();
+    let mut copy = 1;
+    while taken.contains(&name) {
+        copy += 1;
+        name = format!("{stem}.{copy}");
+    }
+    storage.create(&name).await?;
+    storage.append(&name, bytes).await?;
+    storage.sync(&name).await?;
+    if storage.read_at(&name, 0, usize::MAX).await? != bytes {
+        let message = "the copy of damaged bytes does not read back; nothing was changed, check the disk";
+        return Err(Error::corrupt(name, 0, message));
+    }
+    Ok(name)
+}
+
+/// Removes a file that is no longer needed, if it is there.
+pub(crate) async fn remove_if_there<S: Storage>(storage: &S, name: &str) -> Result<()> {
+    match storage.remove(name).await {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

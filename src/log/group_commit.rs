@@ -1,0 +1,401 @@
+//! Group commit: callers that arrive while a write to the log is under way share the next one.
+//!
+//! Whoever may lead takes everything that was accepted, appends it and syncs it, and wakes those it served; the rest
+//! wait. Blocking callers lead on their own thread; asynchronous ones leave it to the background task, so that a
+//! dropped future never leaves a write half done. The first failure stops all writing for good.
+
+use super::queue::{Queue, Waiter, Want, WriteOp};
+use super::writer::{LogWriter, Segment};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::segment::Chain;
+use crate::options::{Durability, Options};
+use crate::record::Origin;
+use crate::state::State;
+use crate::storage::Storage;
+use crate::storage::platform::Signal;
+use bytes::Bytes;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+/// How a caller's own future may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Runs to its end on a thread of its own: it may write to the log itself.
+    Blocking,
+    /// May be dropped at any time: the background task writes for it.
+    Async,
+}
+
+/// What a leader does besides writing what was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// Nothing; syncs only if someone waits for that.
+    Write,
+    Sync,
+    Seal,
+    Rotate,
+}
+
+enum Turn {
+    Done,
+    Lead,
+}
+
+pub(crate) struct GroupCommit<S: Storage> {
+    queue: Mutex<Queue>,
+    /// Taken by the leader. `None` for good in a read-only database.
+    writer: Mutex<Option<LogWriter<S>>>,
+    state: Arc<State<S>>,
+    pub(crate) background: Signal,
+    options: Options,
+    read_only: bool,
+}
+
+impl<S: Storage> GroupCommit<S> {
+    pub(crate) fn new(queue: Queue, writer: Option<LogWriter<S>>, state: Arc<State<S>>, options: Options) -> Self {
+        let read_only = writer.is_none();
+        Self {
+            queue: Mutex::new(queue),
+            writer: Mutex::new(writer),
+            state,
+            background: Signal::default(),
+            options,
+            read_only,
+        }
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<LogWriter<S>>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why no write is taken, if so.
+    pub(crate) fn refusal(&self, queue: &Queue) -> Result<()> {
+        if self.read_only {
+            return Err(read_only());
+        }
+        queue.refusal()
+    }
+
+    /// Writes all of `ops` or none, and waits as `durability` says. Returns the number the write resolves to.
+    pub(crate) async fn write(
+        &self,
+        ops: &[WriteOp<'_>],
+        durability: Durability,
+        origin: Option<&Origin<'_>>,
+        caller: Caller,
+    ) -> Result<u64> {
+        let now = self.options.environment.unix_millis();
+        let (sequence, want) = loop {
+            {
+                let mut queue = self.queue();
+                self.refusal(&queue)?;
+                if ops.is_empty() {
+                    return Ok(queue.accepted());
+                }
+                if self.has_room(&queue) {
+                    break self.accept(&mut queue, ops, durability, origin, now);
+                }
+            }
+            self.until(Want::Room, caller).await?;
+        };
+        match want {
+            Some(want) => self.until(want, caller).await.map(|()| sequence),
+            None => Ok(sequence),
+        }
+    }
+
+    fn has_room(&self, queue: &Queue) -> bool {
+        // A compaction that cannot keep up must not let memory grow without bound.
+        let behind = self.options.compact_at.is_some_and(|at| queue.log_bytes > at.saturating_mul(4));
+        queue.pending_bytes() < self.options.buffer_limit && !(behind && queue.compacting)
+    }
+
+    fn accept(
+        &self,
+        queue: &mut Queue,
+        ops: &[WriteOp<'_>],
+        durability: Durability,
+        origin: Option<&Origin<'_>>,
+        now: u64,
+    ) -> (u64, Option<Want>) {
+        let sequence = queue.accept(ops, durability, origin, now, &self.state);
+        let mut call = std::mem::replace(&mut queue.sealed, false);
+        let want = match durability {
+            Durability::Disk => Some(Want::Durable(sequence)),
+            Durability::Buffered => {
+                if queue.unsynced_since.is_none() {
+                    queue.unsynced_since = Some(self.now());
+                    call = true;
+                }
+                // Once, when it passes the mark.
+                let mark = self.write_out_at();
+                call |= queue.pending_bytes() >= mark && !std::mem::replace(&mut queue.background_wanted, true);
+                (self.state.visible() < sequence).then_some(Want::Visible(sequence))
+            }
+        };
+        if call {
+            self.background.notify();
+        }
+        (sequence, want)
+    }
+
+    /// Bytes of buffered records at which they go to the file without waiting for the flush interval.
+    fn write_out_at(&self) -> usize {
+        (self.options.buffer_limit / 4).min(1 << 20)
+    }
+
+    #[allow(clippy::disallowed_methods)] // Deadlines are real time; no recorded byte depends on it.
+    pub(crate) fn now(&self) -> web_time::Instant {
+        web_time::Instant::now()
+    }
+
+    /// Waits until everything accepted so far is durable.
+    pub(crate) async fn sync(&self, caller: Caller) -> Result<()> {
+        let accepted = {
+            let queue = self.queue();
+            if self.read_only {
+                return Ok(());
+            }
+            queue.refusal()?;
+            queue.accepted()
+        };
+        self.until(Want::Durable(accepted), caller).await
+    }
+
+    /// Waits until `want` has come true.
+    pub(crate) async fn until(&self, want: Want, caller: Caller) -> Result<()> {
+        loop {
+            match poll_fn(|cx| self.poll(cx, want, caller == Caller::Blocking)).await? {
+                Turn::Done => return Ok(()),
+                // A failure reaches this caller through the queue, like everyone else.
+                Turn::Lead => drop(self.lead(Duty::Write).await),
+            }
+        }
+    }
+
+    fn is_met(&self, queue: &Queue, want: Want) -> bool {
+        match want {
+            Want::Durable(sequence) => queue.durable >= sequence,
+            Want::Visible(sequence) => self.state.visible() >= sequence,
+            Want::Room => self.has_room(queue),
+            Want::Turn => false,
+            Want::News(sequence) => queue.durable > sequence || queue.closing,
+            Want::Closed => queue.closed,
+            Want::NotCompacting => !queue.compacting,
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>, want: Want, can_lead: bool) -> Poll<Result<Turn>> {
+        let mut queue = self.queue();
+        if self.is_met(&queue, want) {
+            return Poll::Ready(Ok(Turn::Done));
+        }
+        if want.fails_with_the_log()
+            && let Some(cause) = &queue.failure
+        {
+            return Poll::Ready(Err(cause.clone()));
+        }
+        if let Want::Durable(sequence) = want {
+            queue.sync_wanted = queue.sync_wanted.max(sequence);
+        }
+        let needs_leader = !matches!(want, Want::News(_) | Want::Closed | Want::NotCompacting);
+        // Room also comes from a compaction: writing out nothing would spin.
+        let leads = match want {
+            Want::Room => can_lead && queue.pending_bytes() > 0,
+            _ => can_lead && needs_leader,
+        };
+        if leads && !queue.leading {
+            queue.leading = true;
+            return Poll::Ready(Ok(Turn::Lead));
+        }
+        queue.waiters.push(Waiter { want, can_lead: leads, waker: cx.waker().clone() });
+        if needs_leader && !leads && !std::mem::replace(&mut queue.background_wanted, true) {
+            self.background.notify();
+        }
+        Poll::Pending
+    }
+
+    /// Waits for the turn to write, then writes out what was accepted and does `duty`.
+    pub(crate) async fn take_turn(&self, duty: Duty) -> Result<()> {
+        match poll_fn(|cx| self.poll(cx, Want::Turn, true)).await? {
+            Turn::Lead => self.lead(duty).await,
+            Turn::Done => Ok(()),
+        }
+    }
+
+    /// One turn of the leader.
+    async fn lead(&self, duty: Duty) -> Result<()> {
+        let lead = Lead { commit: self, done: false };
+        let (lines, chain, sync) = {
+            let mut queue = self.queue();
+            let (lines, chain) = queue.take();
+            let sync = duty != Duty::Write || queue.sync_wanted > queue.durable;
+            if sync {
+                queue.unsynced_since = None;
+            }
+            queue.holding = duty == Duty::Rotate;
+            (lines, chain, sync)
+        };
+        let writer = self.writer().take();
+        let Some(mut writer) = writer else {
+            return lead.end(Err(read_only()));
+        };
+        let before = writer.active().bytes;
+        let result = self.write_out(&mut writer, &lines, chain, sync, duty).await;
+        let result = result.map(|complete| {
+            let active = writer.active().clone();
+            let written = complete.as_ref().map_or(active.bytes, |c| c.bytes + active.bytes) - before;
+            Outcome { chain, sync, duty, complete, active, written }
+        });
+        *self.writer() = Some(writer);
+        lead.end(result)
+    }
+
+    async fn write_out(
+        &self,
+        writer: &mut LogWriter<S>,
+        lines: &[Bytes],
+        chain: Chain,
+        sync: bool,
+        duty: Duty,
+    ) -> Result<Option<Segment>> {
+        match lines {
+            [] => {}
+            [one] => writer.append(one, chain).await?,
+            many => writer.append(&many.concat(), chain).await?,
+        }
+        if sync {
+            writer.sync().await?;
+        }
+        match duty {
+            Duty::Seal => writer.seal(self.queue_time()).await.map(|()| None),
+            Duty::Rotate if writer.active().last >= writer.active().first => writer.rotate().await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn queue_time(&self) -> u64 {
+        self.queue().time()
+    }
+}
+
+fn read_only() -> Error {
+    Error::new(ErrorKind::ReadOnly, "the database was opened read-only; open it for writing")
+}
+
+/// What a turn achieved.
+struct Outcome {
+    chain: Chain,
+    sync: bool,
+    duty: Duty,
+    /// The segment that a rotation completed.
+    complete: Option<Segment>,
+    active: Segment,
+    written: u64,
+}
+
+/// The turn to write. Ends it whatever happens, so that nobody waits for ever.
+struct Lead<'a, S: Storage> {
+    commit: &'a GroupCommit<S>,
+    done: bool,
+}
+
+impl<S: Storage> Lead<'_, S> {
+    fn end(mut self, result: Result<Outcome>) -> Result<()> {
+        self.done = true;
+        let mut queue = self.commit.queue();
+        let result = match result {
+            Ok(outcome) => {
+                queue.log_bytes += outcome.written;
+                if let Some(last) = queue.segments.last_mut() {
+                    *last = outcome.complete.clone().unwrap_or_else(|| outcome.active.clone());
+                }
+                if outcome.complete.is_some() {
+                    queue.segments.push(outcome.active);
+                }
+                if outcome.sync {
+                    queue.durable = outcome.chain.last();
+                }
+                queue.apply_ready(&self.commit.state);
+                if outcome.duty == Duty::Rotate {
+                    if outcome.complete.is_some() {
+                        self.commit.state.freeze();
+                    }
+                    queue.holding = false;
+                    queue.apply_ready(&self.commit.state);
+                }
+                // Nothing was accepted since, so the seal is the log's last line.
+                queue.sealed |= outcome.duty == Duty::Seal && queue.accepted() == outcome.chain.last();
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "writing to the log failed; no further write is taken");
+                queue.fail(error.clone());
+                Err(error)
+            }
+        };
+        self.commit.pass_on(queue);
+        result
+    }
+}
+
+impl<S: Storage> Drop for Lead<'_, S> {
+    fn drop(&mut self) {
+        if !self.done {
+            let mut queue = self.commit.queue();
+            queue.fail(Error::new(ErrorKind::Io, "a write to the log was interrupted"));
+            self.commit.pass_on(queue);
+        }
+    }
+}
+
+impl<S: Storage> GroupCommit<S> {
+    /// Ends a turn: wakes those whose wait is over, and the next leader.
+    fn pass_on(&self, mut queue: MutexGuard<'_, Queue>) {
+        queue.leading = false;
+        let mut woken = Vec::new();
+        let failed = queue.failure.is_some();
+        let waiters = std::mem::take(&mut queue.waiters);
+        let mut next_leader = None;
+        for waiter in waiters {
+            let done = self.is_met(&queue, waiter.want) || (failed && waiter.want.fails_with_the_log());
+            if done {
+                woken.push(waiter.waker);
+            } else if waiter.can_lead && next_leader.is_none() {
+                next_leader = Some(waiter.waker);
+            } else {
+                queue.waiters.push(waiter);
+            }
+        }
+        let due = queue.compact_due();
+        let call = failed || queue.background_wanted || due;
+        drop(queue);
+        woken.extend(next_leader);
+        woken.into_iter().for_each(std::task::Waker::wake);
+        if call {
+            self.background.notify();
+        }
+    }
+
+    /// Wakes everyone whose wait is over, after something other than a write changed.
+    pub(crate) fn wake(&self) {
+        let queue = self.queue();
+        if queue.leading {
+            // The leader wakes everyone at the end of its turn.
+            return;
+        }
+        self.pass_on(queue);
+    }
+}
+
+impl Queue {
+    /// Whether the log has grown so long that it should be compacted now.
+    pub(crate) fn compact_due(&self) -> bool {
+        self.log_bytes >= self.compact_due_at && !self.compacting && !self.closing && self.failure.is_none()
+    }
+}

@@ -1,0 +1,282 @@
+//! Accepted records on their way to the log, and those who wait for them.
+//!
+//! Everything here happens under one short lock. Records get their sequence number, their place in the checksum chain
+//! and their bytes as they are accepted, so the order of the queue is the order of the log.
+
+use super::writer::Segment;
+use crate::document::sort_key;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::line::encode_record;
+use crate::format::segment::Chain;
+use crate::options::Durability;
+use crate::record::{Op, Origin, Record};
+use crate::state::State;
+use crate::state::memtable::Change;
+use crate::storage::Storage;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::task::Waker;
+use web_time::Instant;
+
+/// One operation of a write, checked and minified.
+#[derive(Clone, Debug)]
+pub(crate) enum WriteOp<'a> {
+    Put { collection: &'a str, key: &'a str, value: &'a str },
+    Delete { collection: &'a str, key: &'a str },
+    Drop { collection: &'a str },
+}
+
+/// What a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// Everything up to this sequence number is durable.
+    Durable(u64),
+    /// Everything up to this sequence number is visible to reads.
+    Visible(u64),
+    /// The buffer has room for another write.
+    Room,
+    /// Nobody writes to the log, so the caller may.
+    Turn,
+    /// Something became durable after this sequence number, or the database closed.
+    News(u64),
+    /// No compaction runs.
+    NotCompacting,
+    /// The database is closed and its files are let go.
+    Closed,
+}
+
+impl Want {
+    /// Whether a failed log ends the wait.
+    pub(crate) fn fails_with_the_log(self) -> bool {
+        !matches!(self, Self::NotCompacting | Self::Closed)
+    }
+}
+
+pub(crate) struct Waiter {
+    pub(crate) want: Want,
+    pub(crate) can_lead: bool,
+    pub(crate) waker: Waker,
+}
+
+/// A write that reads do not see yet.
+struct Unapplied {
+    sequence: u64,
+    durability: Durability,
+    changes: Vec<Change>,
+}
+
+pub(crate) struct Queue {
+    /// Behind the last accepted record.
+    chain: Chain,
+    time: u64,
+    /// The `_w` written last.
+    watermark: u64,
+    pending: Vec<Bytes>,
+    pending_bytes: usize,
+    unapplied: VecDeque<Unapplied>,
+    pub(crate) durable: u64,
+    /// The highest sequence number that someone waits to see durable.
+    pub(crate) sync_wanted: u64,
+    /// When the first record accepted since the last sync was accepted, unless someone waits for its sync anyway.
+    pub(crate) unsynced_since: Option<Instant>,
+    /// The log's last line is a seal, or there is no record since one.
+    pub(crate) sealed: bool,
+    /// Buffered writes must not show before the log has moved on to the next segment.
+    pub(crate) holding: bool,
+    pub(crate) leading: bool,
+    /// Someone who cannot write to the log waits for the background task to do it.
+    pub(crate) background_wanted: bool,
+    /// All segments, oldest first, those that wait for their removal included; the last one is active.
+    pub(crate) segments: Vec<Segment>,
+    /// Bytes of the segments that no snapshot covers yet.
+    pub(crate) log_bytes: u64,
+    /// The bytes of the log that call for the next compaction.
+    pub(crate) compact_due_at: u64,
+    pub(crate) compacting: bool,
+    pub(crate) closing: bool,
+    pub(crate) closed: bool,
+    pub(crate) failure: Option<Error>,
+    pub(crate) waiters: Vec<Waiter>,
+}
+
+impl Queue {
+    pub(crate) fn new(chain: Chain, time: u64, sealed: bool, segments: Vec<Segment>, compact_due_at: u64) -> Self {
+        let log_bytes = segments.iter().map(|s| s.bytes).sum();
+        Self {
+            chain,
+            time,
+            watermark: chain.last(),
+            pending: Vec::new(),
+            pending_bytes: 0,
+            unapplied: VecDeque::new(),
+            durable: chain.last(),
+            sync_wanted: 0,
+            unsynced_since: None,
+            sealed,
+            holding: false,
+            leading: false,
+            background_wanted: false,
+            segments,
+            log_bytes,
+            compact_due_at,
+            compacting: false,
+            closing: false,
+            closed: false,
+            failure: None,
+            waiters: Vec::new(),
+        }
+    }
+
+    /// The last accepted sequence number.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.chain.last()
+    }
+
+    pub(crate) fn time(&self) -> u64 {
+        self.time
+    }
+
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    /// Why no further write is taken, if so.
+    pub(crate) fn refusal(&self) -> Result<()> {
+        if let Some(cause) = &self.failure {
+            let message = format!("writing stopped after an earlier failure; reopen the database. It was: {cause}");
+            return Err(Error::new(ErrorKind::Poisoned, message));
+        }
+        if self.closing {
+            return Err(closed());
+        }
+        Ok(())
+    }
+
+    /// Accepts one write, all or nothing. Returns the number it resolves to.
+    pub(crate) fn accept<S: Storage>(
+        &mut self,
+        ops: &[WriteOp<'_>],
+        durability: Durability,
+        origin: Option<&Origin<'_>>,
+        now: u64,
+        state: &State<S>,
+    ) -> u64 {
+        self.time = self.time.max(now);
+        let (lines, changes) = self.encode(ops, origin);
+        self.pending_bytes += lines.len();
+        self.pending.push(lines);
+        let sequence = self.accepted();
+        if durability == Durability::Buffered && self.unapplied.is_empty() && !self.holding {
+            state.apply(changes, sequence);
+        } else {
+            self.unapplied.push_back(Unapplied { sequence, durability, changes });
+        }
+        sequence
+    }
+
+    fn encode(&mut self, ops: &[WriteOp<'_>], origin: Option<&Origin<'_>>) -> (Bytes, Vec<Change>) {
+        let mut out = Vec::with_capacity(ops.iter().map(encoded_len).sum::<usize>() + 256);
+        let batch = (ops.len() != 1).then(|| self.chain.next.to_string());
+        let mut values: Vec<Option<(u64, Range<usize>)>> = Vec::with_capacity(ops.len());
+        if let Some(batch) = &batch {
+            self.push(&mut out, Op::Begin { batch: batch.as_str().into() }, origin);
+        }
+        for op in ops {
+            let op = match *op {
+                WriteOp::Put { collection, key, value } => {
+                    Op::Put { collection: collection.into(), key: key.into(), value }
+                }
+                WriteOp::Delete { collection, key } => {
+                    Op::Delete { collection: collection.into(), key: key.into() }
+                }
+                WriteOp::Drop { collection } => Op::Drop { collection: collection.into() },
+            };
+            let sequence = self.chain.next;
+            let range = self.push(&mut out, op, if batch.is_none() { origin } else { None });
+            values.push(Some((sequence, range)));
+        }
+        if let Some(batch) = &batch {
+            self.push(&mut out, Op::Commit { batch: batch.as_str().into() }, None);
+        }
+        let lines = Bytes::from(out);
+        let changes = ops.iter().zip(values.into_iter().flatten());
+        let changes = changes.map(|(op, (sequence, range))| change(op, sequence, &lines, range)).collect();
+        (lines, changes)
+    }
+
+    fn push(&mut self, out: &mut Vec<u8>, op: Op<'_>, origin: Option<&Origin<'_>>) -> Range<usize> {
+        let Chain { next: sequence, previous } = self.chain;
+        let watermark = (self.durable > self.watermark).then_some(self.durable);
+        self.watermark = self.watermark.max(self.durable);
+        let record = Record { sequence, previous, watermark, time: self.time, origin: origin.cloned(), op };
+        let (checksum, value) = encode_record(out, &record);
+        self.chain = Chain { next: sequence + 1, previous: checksum };
+        value
+    }
+
+    /// Takes everything accepted so far, for writing; the chain behind it.
+    pub(crate) fn take(&mut self) -> (Vec<Bytes>, Chain) {
+        self.pending_bytes = 0;
+        (std::mem::take(&mut self.pending), self.chain)
+    }
+
+    /// Shows the writes whose time has come, in order.
+    pub(crate) fn apply_ready<S: Storage>(&mut self, state: &State<S>) {
+        while let Some(next) = self.unapplied.front() {
+            let early = next.durability == Durability::Buffered && !self.holding;
+            if !early && next.sequence > self.durable {
+                break;
+            }
+            if let Some(write) = self.unapplied.pop_front() {
+                state.apply(write.changes, write.sequence);
+            }
+        }
+    }
+
+    /// What the writes that reads do not see yet do to a document: whether it will exist. `None` when nothing.
+    pub(crate) fn will_exist(&self, collection: &str, key: &str) -> Option<bool> {
+        let sought = sort_key(collection, key);
+        let newest_first = self.unapplied.iter().rev().flat_map(|write| write.changes.iter().rev());
+        newest_first.into_iter().find_map(|change| match change {
+            Change::Put { key, .. } if *key == sought => Some(true),
+            Change::Delete { key, .. } if *key == sought => Some(false),
+            Change::Drop { collection: dropped, .. } if **dropped == *collection.as_bytes() => Some(false),
+            _ => None,
+        })
+    }
+
+    /// Stops all writing. What was accepted and is not durable fails.
+    pub(crate) fn fail(&mut self, cause: Error) {
+        self.failure.get_or_insert(cause);
+        self.pending.clear();
+        self.pending_bytes = 0;
+        self.unapplied.clear();
+        self.unsynced_since = None;
+        self.holding = false;
+    }
+}
+
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the database is closed; open it again")
+}
+
+fn encoded_len(op: &WriteOp<'_>) -> usize {
+    const FRAME: usize = 160;
+    FRAME
+        + match op {
+            WriteOp::Put { collection, key, value } => collection.len() + key.len() + value.len(),
+            WriteOp::Delete { collection, key } => collection.len() + key.len(),
+            WriteOp::Drop { collection } => collection.len(),
+        }
+}
+
+fn change(op: &WriteOp<'_>, sequence: u64, lines: &Bytes, value: Range<usize>) -> Change {
+    match op {
+        WriteOp::Put { collection, key, .. } => {
+            Change::Put { key: sort_key(collection, key), sequence, value: lines.slice(value) }
+        }
+        WriteOp::Delete { collection, key } => Change::Delete { key: sort_key(collection, key), sequence },
+        WriteOp::Drop { collection } => Change::Drop { collection: collection.as_bytes().into(), sequence },
+    }
+}

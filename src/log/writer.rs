@@ -1,0 +1,110 @@
+//! The active segment: where records are appended, and how the log moves on to a next segment.
+//!
+//! One writer at a time owns this. It neither retries nor hides a failure; what is lost with a failed call is for the
+//! caller to poison.
+
+use crate::error::Result;
+use crate::format::line::{self, Header, Seal};
+use crate::format::segment::{self, Chain};
+use crate::storage::Storage;
+use std::sync::Arc;
+
+/// A segment file of this database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) name: String,
+    pub(crate) first: u64,
+    /// The last record's sequence number; `first - 1` while there is none.
+    pub(crate) last: u64,
+    pub(crate) bytes: u64,
+}
+
+pub(crate) struct LogWriter<S> {
+    storage: Arc<S>,
+    store: [u8; 16],
+    epoch: u64,
+    active: Segment,
+    /// The last record in the file.
+    chain: Chain,
+    unsynced: bool,
+}
+
+impl<S: Storage> LogWriter<S> {
+    /// Goes on in `active`, an existing segment that ends soundly in `chain`.
+    pub(crate) fn resume(storage: Arc<S>, store: [u8; 16], epoch: u64, active: Segment, chain: Chain) -> Self {
+        Self { storage, store, epoch, active, chain, unsynced: false }
+    }
+
+    /// Makes a segment that begins after `chain`, durably, with `carried` lines copied from the segment before.
+    pub(crate) async fn create(
+        storage: Arc<S>,
+        header: &Header,
+        generation: u32,
+        carried: &[u8],
+        chain: Chain,
+    ) -> Result<Self> {
+        let name = segment::file_name(header.first, generation);
+        let mut bytes = Vec::with_capacity(256 + carried.len());
+        line::encode_header(&mut bytes, header);
+        bytes.extend_from_slice(carried);
+        storage.create(&name).await?;
+        storage.append(&name, &bytes).await?;
+        storage.sync(&name).await?;
+        let active = Segment { name, first: header.first, last: chain.last(), bytes: bytes.len() as u64 };
+        Ok(Self { storage, store: header.store, epoch: header.epoch, active, chain, unsynced: false })
+    }
+
+    pub(crate) fn active(&self) -> &Segment {
+        &self.active
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Appends lines that lead to `chain`.
+    pub(crate) async fn append(&mut self, lines: &[u8], chain: Chain) -> Result<()> {
+        self.unsynced = true;
+        self.storage.append(&self.active.name, lines).await?;
+        self.active.bytes += lines.len() as u64;
+        self.active.last = chain.last();
+        self.chain = chain;
+        Ok(())
+    }
+
+    /// Makes everything appended durable.
+    pub(crate) async fn sync(&mut self) -> Result<()> {
+        if self.unsynced {
+            self.storage.sync(&self.active.name).await?;
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+
+    /// Writes, durably, that everything so far is durable.
+    pub(crate) async fn seal(&mut self, time: u64) -> Result<()> {
+        self.sync().await?;
+        let mut bytes = Vec::with_capacity(128);
+        let seal = Seal { previous: self.chain.previous, watermark: self.chain.last(), time };
+        line::encode_seal(&mut bytes, &seal);
+        self.append(&bytes, self.chain).await?;
+        self.sync().await
+    }
+
+    /// Moves on to a new segment. Returns the one that is complete now, all of it durable.
+    pub(crate) async fn rotate(&mut self) -> Result<Segment> {
+        self.sync().await?;
+        let header = Header {
+            store: self.store,
+            epoch: self.epoch,
+            first: self.chain.next,
+            previous: self.chain.previous,
+            previous_len: self.active.bytes,
+            carried: 0,
+        };
+        let next = Self::create(Arc::clone(&self.storage), &header, 0, &[], self.chain).await?;
+        // Its end is known from the new header; zeros that the storage may have left there go.
+        self.storage.truncate(&self.active.name, self.active.bytes).await?;
+        Ok(std::mem::replace(self, next).active)
+    }
+}

@@ -1,0 +1,90 @@
+//! Reads and checks every byte that counts.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::files::Files;
+use crate::log::recovery::{self, Torn};
+use crate::options::{Options, RecoveryMode};
+use crate::snapshot::BlockCache;
+use crate::storage::Storage;
+use std::sync::Arc;
+
+/// What [`Db::verify`](crate::Db::verify) found.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Verification {
+    /// Every place where stored bytes are not what was written. Empty when the database is sound.
+    pub damage: Vec<Error>,
+    /// The trace of a crash behind the last record that counts; no damage.
+    pub torn: Option<Torn>,
+    /// Log files checked.
+    pub segments: u64,
+    /// Records checked in them.
+    pub records: u64,
+    /// Snapshot files checked.
+    pub snapshots: u64,
+    /// Bytes of the files checked.
+    pub bytes: u64,
+}
+
+impl Verification {
+    /// Whether no damage was found.
+    pub fn is_sound(&self) -> bool {
+        self.damage.is_empty()
+    }
+}
+
+/// Verifies a database that need not be open, or even be possible to open.
+///
+/// # Errors
+/// When files cannot be listed or read. Damage is no error but part of the answer.
+pub async fn verify<S: Storage>(storage: &Arc<S>) -> Result<Verification> {
+    const ATTEMPTS: usize = 20;
+    let mut attempts = 0;
+    loop {
+        let files = Files::list(&**storage).await?;
+        let found = verify_files(storage, &files).await;
+        attempts += 1;
+        let sound = found.as_ref().is_ok_and(Verification::is_sound);
+        // A writer that compacts meanwhile removes files that were just listed.
+        if sound || attempts == ATTEMPTS || !recovery::was_overtaken(&**storage, &files).await {
+            return found;
+        }
+    }
+}
+
+async fn verify_files<S: Storage>(storage: &Arc<S>, files: &Files) -> Result<Verification> {
+    let mut found = Verification::default();
+    let cache = Arc::new(BlockCache::new(1 << 20));
+    match files.open_snapshots(storage, &cache).await {
+        Ok((tables, _)) => {
+            for table in tables {
+                found.snapshots += 1;
+                found.bytes += table.file_len();
+                table.check(&mut |problem| found.damage.push(problem)).await?;
+            }
+        }
+        Err(error) => damage_or_error(error, &mut found)?,
+    }
+    let options = Options::new().read_only(true).recovery(RecoveryMode::TornTail);
+    match recovery::open(Arc::clone(storage), &options, cache, files).await {
+        Ok(opened) => {
+            found.torn = opened.report.torn;
+            found.records = opened.report.replayed;
+            found.segments = opened.segments.len() as u64;
+            found.bytes += opened.segments.iter().map(|s| s.bytes).sum::<u64>();
+        }
+        Err(error) => damage_or_error(error, &mut found)?,
+    }
+    Ok(found)
+}
+
+fn damage_or_error(error: Error, found: &mut Verification) -> Result<()> {
+    if error.kind() != ErrorKind::Corrupt {
+        return Err(error);
+    }
+    let known = found.damage.iter().any(|d| d.file() == error.file() && d.offset() == error.offset());
+    if !known {
+        found.damage.push(error);
+    }
+    Ok(())
+}
