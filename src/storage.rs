@@ -3,7 +3,7 @@
 //! A storage knows no record and no snapshot. Everything that depends on the target is chosen in the one table at
 //! the end of this file.
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 mod memory;
 pub use memory::MemoryStorage;
@@ -13,7 +13,15 @@ pub use memory::MemoryStorage;
 /// Names are plain ASCII file names, optionally inside one folder (`quarantine/…`, `archive/…`). One handle per
 /// database writes; reads may come from anywhere at any time. A storage never retries and never hides a failure.
 ///
+/// A storage may keep a `.log` file physically longer than what was appended, filled up with zeros. A handle that
+/// opens such a file later sees those zeros as part of it, until [`truncate`](Self::truncate) sets the end.
+///
 /// Blocking implementations return futures that are ready at once.
+///
+/// # Errors
+/// Every method that takes a name fails with [`InvalidArgument`](ErrorKind::InvalidArgument) for a name that is
+/// none, every method with [`Closed`](ErrorKind::Closed) once the handle was closed, and every method that writes
+/// with [`ReadOnly`](ErrorKind::ReadOnly) on a handle opened for reading.
 #[allow(async_fn_in_trait)] // Generic callers are `Send` by inference whenever the implementation's futures are.
 pub trait Storage: 'static {
     /// The names of all files, in no particular order, those in folders with their folder.
@@ -30,17 +38,26 @@ pub trait Storage: 'static {
 
     /// The file's length in bytes.
     ///
+    /// For a file this handle created, appended to or truncated that is the end of what it holds. For a `.log` of
+    /// an earlier handle, or one that another handle is writing, it is the physical length, zeros included.
+    ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such file.
     async fn len(&self, name: &str) -> Result<u64>;
 
     /// The bytes from `offset` on, `len` of them or as many as the file has.
     ///
+    /// A read beside an append sees a prefix of it; in a `.log` zeros may follow, see [`len`](Self::len).
+    /// Memory is taken for the bytes the file has, not for `len`.
+    ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such file.
     async fn read_at(&self, name: &str, offset: u64, len: usize) -> Result<Vec<u8>>;
 
     /// Writes all of `bytes` at the end of the file. Not durable before [`sync`](Self::sync).
+    ///
+    /// The end is where [`len`](Self::len) says. Cut a `.log` of an earlier handle to the end of its content with
+    /// [`truncate`](Self::truncate) before appending to it, or the bytes land behind its zeros.
     ///
     /// # Errors
     /// When not everything could be written; part of it may have been.
@@ -63,6 +80,41 @@ pub trait Storage: 'static {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such file.
     async fn remove(&self, name: &str) -> Result<()>;
+
+    /// Waits for what is running, then releases locks and open files. Every later call fails with
+    /// [`Closed`](ErrorKind::Closed), except that closing again does nothing.
+    ///
+    /// Makes nothing durable, but cuts the zeros off files whose content is. Once it returned, the same place can
+    /// be opened again. A storage with nothing to release may stay usable.
+    ///
+    /// # Errors
+    /// When the storage's own thread is gone, so that nothing can be said about the release.
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The folders a name may be in.
+pub(crate) const FOLDERS: [&str; 2] = ["quarantine", "archive"];
+
+/// Whether `name` may name a file, its folder left out: ASCII letters, digits, `.`, `_` and `-`, no leading dot.
+fn is_file_name(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && !name.starts_with('.')
+        && !name.contains("..")
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+/// Refuses whatever does not name a file of a [`Storage`], so that no name can lead out of its place.
+pub(crate) fn validate_name(name: &str) -> Result<()> {
+    let valid = match name.split_once('/') {
+        Some((folder, file)) => FOLDERS.contains(&folder) && is_file_name(file),
+        None => is_file_name(name),
+    };
+    if valid {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidArgument, format!("{name:?} is no name for a file of a database")))
 }
 
 // The one table of platforms. No other file asks for the target.

@@ -1,6 +1,6 @@
 //! Files in memory: the reference implementation of [`Storage`], and the database that forgets.
 
-use super::Storage;
+use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -38,6 +38,7 @@ impl Storage for MemoryStorage {
     }
 
     async fn create(&self, name: &str) -> Result<()> {
+        validate_name(name)?;
         let mut files = self.write();
         if files.contains_key(name) {
             return Err(Error::new(ErrorKind::Io, format!("cannot create {name}: it exists already")));
@@ -47,10 +48,12 @@ impl Storage for MemoryStorage {
     }
 
     async fn len(&self, name: &str) -> Result<u64> {
+        validate_name(name)?;
         self.read().get(name).map(|bytes| bytes.len() as u64).ok_or_else(|| missing(name))
     }
 
     async fn read_at(&self, name: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
+        validate_name(name)?;
         let files = self.read();
         let bytes = files.get(name).ok_or_else(|| missing(name))?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
@@ -59,6 +62,7 @@ impl Storage for MemoryStorage {
     }
 
     async fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        validate_name(name)?;
         self.write().get_mut(name).ok_or_else(|| missing(name))?.extend_from_slice(bytes);
         Ok(())
     }
@@ -68,16 +72,23 @@ impl Storage for MemoryStorage {
     }
 
     async fn truncate(&self, name: &str, len: u64) -> Result<()> {
+        validate_name(name)?;
         let mut files = self.write();
         let bytes = files.get_mut(name).ok_or_else(|| missing(name))?;
         match usize::try_from(len) {
             Ok(len) if len <= bytes.len() => bytes.truncate(len),
-            _ => return Err(Error::new(ErrorKind::InvalidArgument, format!("cannot cut {name} to {len} bytes"))),
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    format!("cannot cut {name} to {len} bytes"),
+                ));
+            }
         }
         Ok(())
     }
 
     async fn remove(&self, name: &str) -> Result<()> {
+        validate_name(name)?;
         self.write().remove(name).map(drop).ok_or_else(|| missing(name))
     }
 }
