@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use xshell::Shell;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "The project's own commands", version)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's own commands", version)]
 enum Command {
     /// Loads about 170,000 real cities, kills a second load half-way, and shows what is left
     ///
