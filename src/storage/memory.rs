@@ -72,7 +72,12 @@ impl Storage for MemoryStorage {
         let bytes = files.get_mut(name).ok_or_else(|| missing(name))?;
         match usize::try_from(len) {
             Ok(len) if len <= bytes.len() => bytes.truncate(len),
-            _ => return Err(Error::new(ErrorKind::InvalidArgument, format!("cannot cut {name} to {len} bytes"))),
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    format!("cannot cut {name} to {len} bytes"),
+                ));
+            }
         }
         Ok(())
     }
