@@ -163,7 +163,10 @@ impl<S: Storage> Job<S> {
             let queue = core.commit.queue();
             let complete = queue.segments.split_last().map_or(&[][..], |(_active, complete)| complete);
             let complete = complete.iter().filter(|s| s.last > covered_before);
-            (complete.clone().map(|s| s.last).max().unwrap_or(covered_before), complete.map(|s| s.bytes).sum())
+            (
+                complete.clone().map(|s| s.last).max().unwrap_or(covered_before),
+                complete.map(|s| s.bytes).sum(),
+            )
         };
         let merged = match extent {
             Extent::Full => parts.tables.len(),
@@ -190,7 +193,9 @@ impl<S: Storage> Job<S> {
         }
         for memtable in self.inputs.memtables.iter().rev() {
             let dropped = memtable.drops(u64::MAX).into_iter();
-            drops.extend(dropped.map(|(name, sequence)| (String::from_utf8_lossy(&name).into_owned(), sequence)));
+            drops.extend(
+                dropped.map(|(name, sequence)| (String::from_utf8_lossy(&name).into_owned(), sequence)),
+            );
         }
         drops.into_iter().collect()
     }

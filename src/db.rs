@@ -210,7 +210,8 @@ impl<S: Storage> Db<S> {
         match core.failure() {
             None => Ok(()),
             Some(cause) => {
-                let message = format!("the database was closed after a failure; reopen it to recover. It was: {cause}");
+                let message =
+                    format!("the database was closed after a failure; reopen it to recover. It was: {cause}");
                 Err(Error::new(ErrorKind::Poisoned, message))
             }
         }

@@ -4,7 +4,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use pumice::blocking::{Db, ReadView};
-use pumice::{AsyncDiskStorage, ChangeKind, Durability, Keys, MemoryStorage, Options, Storage, SyncDiskStorage};
+use pumice::{
+    AsyncDiskStorage, ChangeKind, Durability, Keys, MemoryStorage, Options, Storage, SyncDiskStorage,
+};
 use std::collections::BTreeMap;
 
 type Model = BTreeMap<(String, String), String>;
@@ -202,7 +204,14 @@ impl<S: Storage, F: Fn() -> S> Run<S, F> {
         }
     }
 
-    fn scan(&self, collection: &str, keys: Keys, reverse: bool, limit: u64, selects: impl Fn(&String) -> bool) {
+    fn scan(
+        &self,
+        collection: &str,
+        keys: Keys,
+        reverse: bool,
+        limit: u64,
+        selects: impl Fn(&String) -> bool,
+    ) {
         let selected = self.model.iter().filter(|((c, k), _)| c == collection && selects(k));
         let mut wanted: Vec<(String, String)> = selected.map(|((_, k), v)| (k.clone(), v.clone())).collect();
         if reverse {

@@ -4,7 +4,7 @@
 //! reader, once the checksum holds, slices key and value without parsing the value. Other orders take a slower path.
 
 use crate::record::{Op, Origin, Record};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::io::Write;
@@ -305,8 +305,13 @@ struct AnyLine<'a> {
     cmd: Option<Cow<'a, str>>,
     collection: Option<String>,
     key: Option<String>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "raw_value")]
     value: Option<&'a RawValue>,
+}
+
+/// `null` is a document too.
+fn raw_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 fn decode_slow(text: &str, checksum: u32) -> Result<Line<'_>, LineError> {
@@ -354,8 +359,7 @@ fn record_or_seal(line: AnyLine<'_>, checksum: u32) -> Option<Line<'_>> {
         _ => return None,
     };
     let (collection, key) = (Cow::Owned(line.collection?), Cow::Owned(line.key?));
-    let value = line.value.map_or("null", RawValue::get);
-    let op = op(&command, collection, key, value)?;
+    let op = op(&command, collection, key, line.value?.get())?;
     let record = Record { sequence: line._s?, previous, watermark: line._w, time, origin, op };
     Some(Line::Record { record, checksum })
 }
@@ -405,7 +409,8 @@ mod tests {
             Op::Begin { batch: "9".into() },
             Op::Commit { batch: "9".into() },
         ];
-        let mut records = vec![put("u7", "1"), put("quote \" and \\ and \n and é", "[1,2]")];
+        let mut records =
+            vec![put("u7", "1"), put("\0", "null"), put("quote \" and \\ and \n and é", "[1,2]")];
         records.push(Record { origin, watermark: None, ..put("k", "null") });
         records.extend(ops.map(|op| Record { op, ..put("", "0") }));
         for record in records {

@@ -108,7 +108,13 @@ pub(crate) fn walk<'a>(
             }
             Ok(Step::Within) => {}
             Ok(Step::Sealed { watermark, time }) => {
-                end = End { valid_len: next, sealed: true, watermark: end.watermark.max(watermark), time, ..end };
+                end = End {
+                    valid_len: next,
+                    sealed: true,
+                    watermark: end.watermark.max(watermark),
+                    time,
+                    ..end
+                };
             }
             Ok(Step::Single(record)) => {
                 let watermark = end.watermark.max(record.watermark.unwrap_or(0));
@@ -162,7 +168,9 @@ fn step<'a>(
     let (record, checksum) = match line {
         Line::Header(_) => return Err("a segment header stands among the records"),
         Line::Seal(_) if batch.is_some() => return Err("a seal stands inside a batch"),
-        Line::Seal(seal) if seal.previous != chain.previous => return Err("the seal does not follow its record"),
+        Line::Seal(seal) if seal.previous != chain.previous => {
+            return Err("the seal does not follow its record");
+        }
         Line::Seal(seal) => return Ok(Step::Sealed { watermark: seal.watermark, time: seal.time }),
         Line::Record { record, checksum } => (record, checksum),
     };
@@ -292,7 +300,8 @@ mod tests {
         for (first, generation) in [(1, 0), (1042, 3), (u64::MAX, 0)] {
             assert_eq!(parse_name(&file_name(first, generation)), Some((first, generation)));
         }
-        for name in ["1.log", "00000000000000000001.snapshot", "00000000000000000001-0.log", "x.log", ".log"] {
+        for name in ["1.log", "00000000000000000001.snapshot", "00000000000000000001-0.log", "x.log", ".log"]
+        {
             assert_eq!(parse_name(name), None, "{name}");
         }
     }

@@ -53,7 +53,12 @@ pub(crate) struct GroupCommit<S: Storage> {
 }
 
 impl<S: Storage> GroupCommit<S> {
-    pub(crate) fn new(queue: Queue, writer: Option<LogWriter<S>>, state: Arc<State<S>>, options: Options) -> Self {
+    pub(crate) fn new(
+        queue: Queue,
+        writer: Option<LogWriter<S>>,
+        state: Arc<State<S>>,
+        options: Options,
+    ) -> Self {
         let read_only = writer.is_none();
         Self {
             queue: Mutex::new(queue),
@@ -134,7 +139,8 @@ impl<S: Storage> GroupCommit<S> {
                 }
                 // Once, when it passes the mark.
                 let mark = self.write_out_at();
-                call |= queue.pending_bytes() >= mark && !std::mem::replace(&mut queue.background_wanted, true);
+                call |=
+                    queue.pending_bytes() >= mark && !std::mem::replace(&mut queue.background_wanted, true);
                 (self.state.visible() < sequence).then_some(Want::Visible(sequence))
             }
         };

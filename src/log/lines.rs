@@ -26,7 +26,8 @@ impl<S: Storage> LogLines<S> {
         let oldest = files.segments.first().map_or(1, |f| f.first);
         let after = after.unwrap_or(oldest.saturating_sub(1));
         if after + 1 < oldest {
-            let message = format!("the log no longer holds what follows record {after}, only from record {oldest} on");
+            let message =
+                format!("the log no longer holds what follows record {after}, only from record {oldest} on");
             return Err(Error::new(ErrorKind::NotFound, message));
         }
         Ok(Self { storage, all, after, position: None })
@@ -84,8 +85,9 @@ impl<S: Storage> LogLines<S> {
         let (start, chain) = match self.position.take() {
             Some((at, offset, chain)) if at == *file => (offset, chain),
             _ => {
-                let (header, len) = segment::read_header(&bytes)
-                    .map_err(|e| Error::corrupt(file.name.clone(), 0, format!("the log is damaged: {}", e.message())))?;
+                let (header, len) = segment::read_header(&bytes).map_err(|e| {
+                    Error::corrupt(file.name.clone(), 0, format!("the log is damaged: {}", e.message()))
+                })?;
                 if self.all {
                     visit(bytes.get(..len - 1).unwrap_or_default())?;
                 }
@@ -101,16 +103,30 @@ impl<S: Storage> LogLines<S> {
         self.position = Some((file.clone(), end.valid_len, end.chain));
         match (end.damage, successor) {
             (Some(damage), Some(_)) => {
-                let message = format!("the log is damaged: {}; restore a backup, or see `pumice repair`", damage.message);
+                let message = format!(
+                    "the log is damaged: {}; restore a backup, or see `pumice repair`",
+                    damage.message
+                );
                 Err(Error::corrupt(file.name.clone(), damage.offset as u64, message))
             }
-            (Some(damage), None) if segment::proves_durable(bytes.get(end.valid_len..).unwrap_or_default(), end.chain.next) => {
-                let message = format!("the log is damaged: {}; restore a backup, or see `pumice repair`", damage.message);
+            (Some(damage), None)
+                if segment::proves_durable(
+                    bytes.get(end.valid_len..).unwrap_or_default(),
+                    end.chain.next,
+                ) =>
+            {
+                let message = format!(
+                    "the log is damaged: {}; restore a backup, or see `pumice repair`",
+                    damage.message
+                );
                 Err(Error::corrupt(file.name.clone(), damage.offset as u64, message))
             }
             (Some(damage), None) => {
                 let place = format!("{} at offset {}", file.name, damage.offset);
-                Ok(Some(format!("the log ends in a torn tail ({}, {place}), as a crash leaves it", damage.message)))
+                Ok(Some(format!(
+                    "the log ends in a torn tail ({}, {place}), as a crash leaves it",
+                    damage.message
+                )))
             }
             (None, _) => Ok(None),
         }

@@ -103,7 +103,13 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(chain: Chain, time: u64, sealed: bool, segments: Vec<Segment>, compact_due_at: u64) -> Self {
+    pub(crate) fn new(
+        chain: Chain,
+        time: u64,
+        sealed: bool,
+        segments: Vec<Segment>,
+        compact_due_at: u64,
+    ) -> Self {
         let log_bytes = segments.iter().map(|s| s.bytes).sum();
         Self {
             chain,
@@ -169,7 +175,8 @@ impl Queue {
     /// Why no further write is taken, if so.
     pub(crate) fn refusal(&self) -> Result<()> {
         if let Some(cause) = &self.failure {
-            let message = format!("writing stopped after an earlier failure; reopen the database. It was: {cause}");
+            let message =
+                format!("writing stopped after an earlier failure; reopen the database. It was: {cause}");
             return Err(Error::new(ErrorKind::Poisoned, message));
         }
         if self.closing {
