@@ -12,7 +12,7 @@ struct Bytes;
 
 impl Weighter<Place, Block> for Bytes {
     fn weight(&self, _: &Place, block: &Block) -> u64 {
-        block.len() as u64
+        block.memory() as u64
     }
 }
 

@@ -204,7 +204,7 @@ impl<S: Storage> TableCursor<S> {
             let mut values = self.read_page(&table, child).await?;
             // The page has been read whole, so the length of its values fits memory.
             let block = values.split_off(child.values_len as usize);
-            let leaf = Block::open(block, KIND_LEAF).ok_or_else(|| table.damaged(block_offset(child)))?;
+            let leaf = Block::open(&block, KIND_LEAF).ok_or_else(|| table.damaged(block_offset(child)))?;
             (values, leaf)
         };
         let (low, high) =
