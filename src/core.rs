@@ -182,7 +182,7 @@ impl<S: Storage> Core<S> {
         if let Some(since) = queue.unsynced_since {
             // Begun early enough that the sync itself fits into the promised interval.
             let patience = self.options.flush_interval * 3 / 4;
-            let waited = self.commit.now().saturating_duration_since(since);
+            let waited = GroupCommit::<S>::now().saturating_duration_since(since);
             return match patience.checked_sub(waited) {
                 Some(rest) if !rest.is_zero() => Plan::Wait(Some(rest)),
                 _ => Plan::Lead(Duty::Sync),

@@ -227,6 +227,6 @@ fn change(bytes: &Bytes, record: &Record<'_>, sequence: u64) -> Option<Change> {
         Op::Drop { collection } => (collection, None, ChangeKind::Drop, None),
         Op::Begin { .. } | Op::Commit { .. } => return None,
     };
-    let key = key.map(|k| k.to_string());
+    let key = key.map(ToString::to_string);
     Some(Change { sequence, collection: collection.to_string(), key, kind, document })
 }

@@ -89,7 +89,7 @@ pub(crate) async fn open<S: Storage>(
     files: &Files,
 ) -> Result<Opened<S>> {
     let (tables, stale_snapshots) = files.open_snapshots(&storage, &cache).await?;
-    let covered = tables.last().map_or(0, |t| t.sequence());
+    let covered = tables.last().map_or(0, Table::sequence);
     let memtable = Memtable::default();
     let replayed = replay(&*storage, files, covered, options.recovery, &memtable).await?;
     let mut tables: Vec<_> = tables.into_iter().map(Arc::new).collect();

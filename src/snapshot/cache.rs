@@ -44,7 +44,8 @@ impl BlockCache {
     }
 
     /// The bytes held now.
-    pub(crate) fn weight(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> u64 {
         self.blocks.weight()
     }
 }

@@ -103,7 +103,8 @@ impl<S: Storage> Table<S> {
         self.footer.header.store_id
     }
 
-    pub(crate) fn epoch(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn epoch(&self) -> u64 {
         self.footer.header.epoch
     }
 
@@ -123,10 +124,6 @@ impl<S: Storage> Table<S> {
     /// Live documents.
     pub(crate) fn documents(&self) -> u64 {
         self.footer.documents
-    }
-
-    pub(crate) fn digest(&self) -> u64 {
-        self.footer.digest
     }
 
     pub(crate) fn file_len(&self) -> u64 {

@@ -21,11 +21,6 @@ impl BlockWriter {
         self.ends.first().map_or(&[], |&(end, _)| &self.keys[..end])
     }
 
-    pub(crate) fn last_key(&self) -> &[u8] {
-        let start = self.ends.len().checked_sub(2).map_or(0, |before| self.ends[before].0);
-        &self.keys[start..]
-    }
-
     fn prefix_with(&self, key: &[u8]) -> usize {
         if self.ends.is_empty() {
             return key.len();
