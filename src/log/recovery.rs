@@ -5,6 +5,7 @@
 //! moment of this leaves files that open the same way again.
 
 use super::files::{Files, SegmentFile, copy_to_quarantine, remove_if_there};
+use super::salvage;
 use super::writer::{LogWriter, Segment};
 use crate::document::sort_key;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,13 +21,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What opening found and did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Recovery {
     /// What stood behind the last record that counts.
     pub torn: Option<Torn>,
     /// The log did not end with a seal: the last writer was killed, crashed, or is still at work.
     pub unclean: bool,
+    /// What could not be read, in [`RecoveryMode::Salvage`].
+    pub damage: Vec<Error>,
     /// Records read from the log, those that a snapshot covers already included.
     pub replayed: u64,
 }
@@ -88,6 +91,9 @@ pub(crate) async fn open<S: Storage>(
     cache: Arc<crate::snapshot::BlockCache>,
     files: &Files,
 ) -> Result<Opened<S>> {
+    if options.recovery == RecoveryMode::Salvage {
+        return salvage::open(storage, cache, files).await;
+    }
     let (tables, stale_snapshots) = files.open_snapshots(&storage, &cache).await?;
     let covered = tables.last().map_or(0, Table::sequence);
     let memtable = Memtable::default();
@@ -109,7 +115,7 @@ pub(crate) async fn open<S: Storage>(
             store
         }
     };
-    let mut report = Recovery { torn: torn(&replayed), unclean, replayed: 0 };
+    let mut report = Recovery { torn: torn(&replayed), unclean, ..Recovery::default() };
     report.replayed =
         replayed.ends.iter().zip(&replayed.loaded).map(|(e, l)| e.chain.next - l.header.first).sum();
     if chain.last() < covered {
@@ -287,6 +293,7 @@ fn walk_all(replayed: &mut Replayed, covered: u64, mode: RecoveryMode, memtable:
             };
             let accepted = match mode {
                 RecoveryMode::Strict => false,
+                // Salvage does not come here.
                 RecoveryMode::TornTail | RecoveryMode::Salvage => torn,
                 RecoveryMode::PointInTime => end.is_ok(),
             };
