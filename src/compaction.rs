@@ -140,9 +140,9 @@ async fn attempt<S: Storage>(core: &Core<S>, extent: Extent) -> Result<Option<Pu
             return Err(error);
         }
     };
-    let bytes = table.file_len();
+    let published = Published { file: name, sequence: table.sequence(), bytes: table.file_len() };
     publish(core, job, table).await;
-    Ok(Some(Published { file: name, sequence: job.header.sequence, bytes }))
+    Ok(Some(published))
 }
 
 /// What one compaction merges into what.
@@ -212,7 +212,7 @@ fn similar_neighbours(sizes: impl ExactSizeIterator<Item = u64>, tail: u64) -> u
 
 async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<Arc<Table<S>>> {
     let show = if job.header.base == 0 { Show::Documents } else { Show::Everything };
-    let everything = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
+    let everything: KeyRange = (Bound::Unbounded, Bound::Unbounded);
     let mut merge = Merge::new(&job.inputs, u64::MAX, &everything, Direction::Forward, show);
     let mut builder = SnapshotBuilder::new(job.header.clone());
     core.storage.create(name).await?;

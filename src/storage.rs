@@ -23,7 +23,7 @@ pub use memory::MemoryStorage;
 /// none, every method with [`Closed`](ErrorKind::Closed) once the handle was closed, and every method that writes
 /// with [`ReadOnly`](ErrorKind::ReadOnly) on a handle opened for reading.
 #[allow(async_fn_in_trait)] // Generic callers are `Send` by inference whenever the implementation's futures are.
-pub trait Storage: 'static {
+pub trait Storage: platform::MaybeShared + 'static {
     /// The names of all files, in no particular order, those in folders with their folder.
     ///
     /// # Errors
@@ -133,6 +133,11 @@ pub(crate) mod platform;
 pub use disk_async::AsyncDiskStorage;
 #[cfg(not(target_family = "wasm"))]
 pub use disk_sync::SyncDiskStorage;
+
+/// The face for callers that can wait on their thread.
+#[cfg(not(target_family = "wasm"))]
+#[path = "blocking.rs"]
+pub mod blocking;
 
 /// The storage that this platform's databases use unless told otherwise.
 #[cfg(not(target_family = "wasm"))]

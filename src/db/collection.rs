@@ -129,6 +129,10 @@ impl<S: Storage> Collection<S> {
         self.db.core().commit.write(ops, self.db.durability(), None, caller).await
     }
 
+    pub(crate) fn read_view(&self) -> super::ReadView<S> {
+        self.db.read_view()
+    }
+
     /// The documents under the selected keys, in order, as of now whatever is written meanwhile.
     ///
     /// # Errors

@@ -83,7 +83,7 @@ impl Keys {
             (Bound::Excluded(key), Bound::Excluded(behind)) if bytes(key) < *behind => Bound::Excluded(bytes(key)),
             _ => behind,
         };
-        KeyRange { start, end }
+        (start, end)
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     fn covers(keys: &Keys, key: &str) -> bool {
         let key = sort_key("c", key).into_vec();
         let range = keys.range("c");
-        std::ops::RangeBounds::contains(&(range.start, range.end), &key)
+        std::ops::RangeBounds::contains(&range, &key)
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         let range = Keys::all().range("c");
         for other in ["b", "c ", "cc", "d"] {
             let key = sort_key(other, "k").into_vec();
-            assert!(!std::ops::RangeBounds::contains(&(range.start.clone(), range.end.clone()), &key), "{other}");
+            assert!(!std::ops::RangeBounds::contains(&range, &key), "{other}");
         }
     }
 }

@@ -77,7 +77,7 @@ impl<S: Storage> ReadView<S> {
     /// When the database is closed.
     pub(crate) fn scan_all(&self) -> Result<RawScan<S>> {
         self.core.check_open()?;
-        let everything = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
+        let everything = (Bound::Unbounded, Bound::Unbounded);
         Ok(RawScan::new(self.clone(), &everything, Direction::Forward, u64::MAX))
     }
 
@@ -107,7 +107,7 @@ impl<S: Storage> ReadView<S> {
         let mut names = Vec::new();
         let mut start = Bound::Unbounded;
         loop {
-            let range = KeyRange { start, end: Bound::Unbounded };
+            let range: KeyRange = (start, Bound::Unbounded);
             let mut merge = self.merge(&range, Direction::Forward, Show::Keys);
             if !merge.advance().await? {
                 return Ok(names);

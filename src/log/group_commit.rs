@@ -4,7 +4,7 @@
 //! wait. Blocking callers lead on their own thread; asynchronous ones leave it to the background task, so that a
 //! dropped future never leaves a write half done. The first failure stops all writing for good.
 
-use super::queue::{Queue, Waiter, Want, WriteOp};
+use super::queue::{Queue, Want, WriteOp};
 use super::writer::{LogWriter, Segment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::segment::Chain;
@@ -170,7 +170,7 @@ impl<S: Storage> GroupCommit<S> {
     /// Waits until `want` has come true.
     pub(crate) async fn until(&self, want: Want, caller: Caller) -> Result<()> {
         loop {
-            match poll_fn(|cx| self.poll(cx, want, caller == Caller::Blocking)).await? {
+            match self.wait(want, caller == Caller::Blocking).await? {
                 Turn::Done => return Ok(()),
                 // A failure reaches this caller through the queue, like everyone else.
                 Turn::Lead => drop(self.lead(Duty::Write).await),
@@ -190,7 +190,12 @@ impl<S: Storage> GroupCommit<S> {
         }
     }
 
-    fn poll(&self, cx: &mut Context<'_>, want: Want, can_lead: bool) -> Poll<Result<Turn>> {
+    async fn wait(&self, want: Want, can_lead: bool) -> Result<Turn> {
+        let mut waiting = Waiting { commit: self, id: None };
+        poll_fn(|cx| self.poll(cx, &mut waiting.id, want, can_lead)).await
+    }
+
+    fn poll(&self, cx: &Context<'_>, id: &mut Option<u64>, want: Want, can_lead: bool) -> Poll<Result<Turn>> {
         let mut queue = self.queue();
         if self.is_met(&queue, want) {
             return Poll::Ready(Ok(Turn::Done));
@@ -213,7 +218,7 @@ impl<S: Storage> GroupCommit<S> {
             queue.leading = true;
             return Poll::Ready(Ok(Turn::Lead));
         }
-        queue.waiters.push(Waiter { want, can_lead: leads, waker: cx.waker().clone() });
+        queue.wait(id, want, leads, cx.waker());
         if needs_leader && !leads && !std::mem::replace(&mut queue.background_wanted, true) {
             self.background.notify();
         }
@@ -222,7 +227,7 @@ impl<S: Storage> GroupCommit<S> {
 
     /// Waits for the turn to write, then writes out what was accepted and does `duty`.
     pub(crate) async fn take_turn(&self, duty: Duty) -> Result<()> {
-        match poll_fn(|cx| self.poll(cx, Want::Turn, true)).await? {
+        match self.wait(Want::Turn, true).await? {
             Turn::Lead => self.lead(duty).await,
             Turn::Done => Ok(()),
         }
@@ -281,6 +286,20 @@ impl<S: Storage> GroupCommit<S> {
 
     fn queue_time(&self) -> u64 {
         self.queue().time()
+    }
+}
+
+/// A place among those who wait, given up with the wait.
+struct Waiting<'a, S: Storage> {
+    commit: &'a GroupCommit<S>,
+    id: Option<u64>,
+}
+
+impl<S: Storage> Drop for Waiting<'_, S> {
+    fn drop(&mut self) {
+        if self.id.is_some() {
+            self.commit.queue().forget(self.id);
+        }
     }
 }
 

@@ -54,6 +54,7 @@ impl Want {
 }
 
 pub(crate) struct Waiter {
+    pub(crate) id: u64,
     pub(crate) want: Want,
     pub(crate) can_lead: bool,
     pub(crate) waker: Waker,
@@ -98,6 +99,7 @@ pub(crate) struct Queue {
     pub(crate) closed: bool,
     pub(crate) failure: Option<Error>,
     pub(crate) waiters: Vec<Waiter>,
+    next_waiter: u64,
 }
 
 impl Queue {
@@ -125,6 +127,29 @@ impl Queue {
             closed: false,
             failure: None,
             waiters: Vec::new(),
+            next_waiter: 0,
+        }
+    }
+
+    /// Registers who waits, once however often it asks: a waiter that was gone already would swallow a wake-up.
+    pub(crate) fn wait(&mut self, id: &mut Option<u64>, want: Want, can_lead: bool, waker: &Waker) {
+        let id = *id.get_or_insert_with(|| {
+            self.next_waiter += 1;
+            self.next_waiter
+        });
+        match self.waiters.iter_mut().find(|w| w.id == id) {
+            Some(waiter) => {
+                waiter.can_lead = can_lead;
+                waiter.waker.clone_from(waker);
+            }
+            None => self.waiters.push(Waiter { id, want, can_lead, waker: waker.clone() }),
+        }
+    }
+
+    /// Forgets a waiter whose wait is over.
+    pub(crate) fn forget(&mut self, id: Option<u64>) {
+        if let Some(id) = id {
+            self.waiters.retain(|w| w.id != id);
         }
     }
 

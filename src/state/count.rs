@@ -57,5 +57,5 @@ async fn walk<S: Storage>(view: &View<S>) -> Result<u64> {
 }
 
 fn everything() -> KeyRange {
-    KeyRange { start: Bound::Unbounded, end: Bound::Unbounded }
+    (Bound::Unbounded, Bound::Unbounded)
 }

@@ -152,7 +152,7 @@ impl<S: Storage> Merge<S> {
     pub(crate) fn shared_value(&self) -> Option<Bytes> {
         match self.source()? {
             Source::Memory(cursor) => cursor.entry()?.value.clone(),
-            Source::Table(cursor) => cursor.value_bytes(),
+            Source::Table(cursor) => cursor.entry()?.value_bytes(),
         }
     }
 }
@@ -217,11 +217,11 @@ impl MemCursor {
             let Some(mut range) = self.rest.take() else { return };
             self.chunk.clear();
             self.position = 0;
-            let bounds = (as_slice(&range.start), as_slice(&range.end));
+            let bounds = (as_slice(&range.0), as_slice(&range.1));
             let reverse = self.direction == Direction::Reverse;
             let last = self.memtable.chunk(bounds, reverse, self.at, Self::CHUNK, &mut self.chunk);
             self.rest = last.map(|key| {
-                let edge = if reverse { &mut range.end } else { &mut range.start };
+                let edge = if reverse { &mut range.1 } else { &mut range.0 };
                 *edge = Bound::Excluded(key.into_vec());
                 range
             });

@@ -9,10 +9,10 @@ mod file;
 
 use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
-use directory::{check_file, make_dir, make_folder, require_dir, scan, sync_dir, take_lock};
+use directory::{Lock, check_file, make_dir, make_folder, require_dir, scan, sync_dir};
 use file::OpenFile;
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -35,8 +35,8 @@ pub struct SyncDiskStorage {
 }
 
 enum Gate {
-    /// The locked file belongs to a handle that writes.
-    Open(#[allow(dead_code)] Option<File>), // Owned for its lock, which goes when it is dropped.
+    /// With the lock, if the handle writes.
+    Open(Option<Lock>),
     Closed,
 }
 
@@ -68,7 +68,7 @@ impl SyncDiskStorage {
         } else {
             make_dir(&dir)?;
         }
-        let lock = take_lock(&dir)?;
+        let lock = Lock::take(&dir)?;
         Ok(Self::new(dir, Some(lock)))
     }
 
@@ -96,7 +96,7 @@ impl SyncDiskStorage {
         &self.dir
     }
 
-    fn new(dir: PathBuf, lock: Option<File>) -> Self {
+    fn new(dir: PathBuf, lock: Option<Lock>) -> Self {
         let writable = lock.is_some();
         Self { dir, writable, gate: RwLock::new(Gate::Open(lock)), files: RwLock::default() }
     }
@@ -239,7 +239,9 @@ impl Storage for SyncDiskStorage {
         for (_, file) in self.files().drain() {
             file.trim();
         }
-        *gate = Gate::Closed;
+        if let Gate::Open(lock) = std::mem::replace(&mut *gate, Gate::Closed) {
+            drop(lock);
+        }
         Ok(())
     }
 }

@@ -69,7 +69,10 @@ impl Signal {
         let mut guard = match timeout {
             None => self.changed.wait_while(guard, |set| !*set).unwrap_or_else(PoisonError::into_inner),
             Some(t) => {
-                self.changed.wait_timeout_while(guard, t, |set| !*set).unwrap_or_else(PoisonError::into_inner).0
+                self.changed
+                    .wait_timeout_while(guard, t, |set| !*set)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
             }
         };
         *guard = false;

@@ -161,33 +161,45 @@ pub(super) fn make_folder(dir: &Path, folder: &str) -> Result<()> {
     sync_dir(dir)
 }
 
-/// Takes the directory's lock without waiting.
-pub(super) fn take_lock(dir: &Path) -> Result<File> {
-    let path = dir.join(LOCK);
-    match fs::symlink_metadata(&path) {
-        Ok(metadata) if metadata.is_symlink() => return Err(link(&path)),
-        Ok(metadata) if !metadata.is_file() => return Err(refused(&path, "is not a regular file")),
-        Ok(_) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(failed("open", &path, e)),
+/// The lock of the one handle that writes, held until dropped.
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// Takes the directory's lock without waiting.
+    pub(super) fn take(dir: &Path) -> Result<Self> {
+        let path = dir.join(LOCK);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_symlink() => return Err(link(&path)),
+            Ok(metadata) if !metadata.is_file() => return Err(refused(&path, "is not a regular file")),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed("open", &path, e)),
+        }
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| failed("open for writing", &path, e))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self(lock)),
+            Err(TryLockError::WouldBlock) => Err(Error::new(
+                ErrorKind::Busy,
+                format!(
+                    "the database at {} is open in another process or handle; close it there, or open it read-only",
+                    dir.display()
+                ),
+            )),
+            Err(TryLockError::Error(e)) => Err(failed("lock", &path, e)),
+        }
     }
-    let lock = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|e| failed("open for writing", &path, e))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Error::new(
-            ErrorKind::Busy,
-            format!(
-                "the database at {} is open in another process or handle; close it there, or open it read-only",
-                dir.display()
-            ),
-        )),
-        Err(TryLockError::Error(e)) => Err(failed("lock", &path, e)),
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process just being started by another thread may have inherited it.
+        let _ = self.0.unlock();
     }
 }
 

@@ -1,0 +1,308 @@
+//! Builds a snapshot file from entries in ascending order of keys.
+//!
+//! Pure: the caller takes the bytes as they come and appends them to the file. Held back are only the keys of one
+//! page and the index entries of the pages before it.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::snapshot::{
+    BlockWriter, Child, CollectionCount, FOOTER_LEN, Footer, HEADER_LEN, KIND_INDEX, KIND_LEAF, LeafEntry,
+    MAX_KEY_LEN, SEPARATOR, SnapshotHeader, Span, ValueAt, encode_counts, encode_drops, value_checksum,
+};
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// When pages and index blocks are closed, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) leaf: usize,
+    pub(crate) values: usize,
+    pub(crate) index: usize,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { leaf: 4 << 10, values: 32 << 10, index: 16 << 10 }
+    }
+}
+
+/// What a snapshot file holds, as its footer says and as reading it must show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// Documents and tombstones.
+    pub(crate) entries: u64,
+    pub(crate) documents: u64,
+    pub(crate) digest: u64,
+    pub(crate) file_len: u64,
+}
+
+/// The end of a build.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The bytes that were not taken yet.
+    pub(crate) tail: Vec<u8>,
+    pub(crate) summary: Summary,
+}
+
+/// A running digest of entries and drops: equal contents have equal digests, whatever their pages.
+#[derive(Default)]
+pub(super) struct Digest {
+    state: Xxh3Default,
+    head: Vec<u8>,
+}
+
+impl Digest {
+    pub(super) fn entry(&mut self, key: &[u8], sequence: u64, value: Option<&[u8]>) {
+        self.head.clear();
+        self.head.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        self.head.extend_from_slice(key);
+        self.head.extend_from_slice(&sequence.to_le_bytes());
+        self.head.push(u8::from(value.is_some()));
+        self.head.extend_from_slice(&(value.map_or(0, <[u8]>::len) as u32).to_le_bytes());
+        self.state.update(&self.head);
+        self.state.update(value.unwrap_or_default());
+    }
+
+    /// `drops` is the section as it stands in the file.
+    pub(super) fn finish(mut self, drops: &[u8]) -> u64 {
+        self.state.update(drops);
+        self.state.digest()
+    }
+}
+
+/// Documents and tombstones of each collection, counted as entries come by in order.
+#[derive(Default)]
+pub(super) struct Counter {
+    rows: Vec<CollectionCount>,
+}
+
+impl Counter {
+    /// `None` when the key has no collection before a separator.
+    pub(super) fn entry(&mut self, key: &[u8], live: bool) -> Option<()> {
+        let same = self.rows.last().is_some_and(|(name, ..)| {
+            key.get(name.len()) == Some(&SEPARATOR) && key.starts_with(name.as_bytes())
+        });
+        if !same {
+            let name = key.split(|&b| b == SEPARATOR).next()?;
+            if !(1..=255).contains(&name.len()) || name.len() == key.len() {
+                return None;
+            }
+            self.rows.push((str::from_utf8(name).ok()?.to_owned(), 0, 0));
+        }
+        let (_, documents, tombstones) = self.rows.last_mut()?;
+        *if live { documents } else { tombstones } += 1;
+        Some(())
+    }
+
+    pub(super) fn rows(self) -> Vec<CollectionCount> {
+        self.rows
+    }
+}
+
+/// Turns entries into a snapshot file.
+pub(crate) struct SnapshotBuilder {
+    header: SnapshotHeader,
+    layout: Layout,
+    out: Vec<u8>,
+    /// Bytes of the file that were taken from `out`.
+    taken: u64,
+    page_offset: u64,
+    leaf: BlockWriter,
+    /// The unfinished index block of each level, from the one above the leaves to the root.
+    levels: Vec<BlockWriter>,
+    tail: Vec<u8>,
+    last_key: Vec<u8>,
+    digest: Digest,
+    counts: Counter,
+    entries: u64,
+    documents: u64,
+}
+
+fn refuse(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidArgument, message)
+}
+
+impl SnapshotBuilder {
+    pub(crate) fn new(header: SnapshotHeader) -> Self {
+        Self::with_layout(header, Layout::default())
+    }
+
+    pub(crate) fn with_layout(header: SnapshotHeader, layout: Layout) -> Self {
+        // Two keys of full length beyond these limits still leave the offsets within 16 bits.
+        let layout = Layout {
+            leaf: layout.leaf.min(32 << 10),
+            values: layout.values.min(1 << 20),
+            index: layout.index.min(32 << 10),
+        };
+        Self {
+            header,
+            layout,
+            out: header.encode(),
+            taken: 0,
+            page_offset: HEADER_LEN as u64,
+            leaf: BlockWriter::default(),
+            levels: vec![BlockWriter::default()],
+            tail: Vec::new(),
+            last_key: Vec::new(),
+            digest: Digest::default(),
+            counts: Counter::default(),
+            entries: 0,
+            documents: 0,
+        }
+    }
+
+    fn offset(&self) -> u64 {
+        self.taken + self.out.len() as u64
+    }
+
+    fn values_len(&self) -> usize {
+        // A page's values are shorter than its limit plus one value, which fits memory.
+        (self.offset() - self.page_offset) as usize
+    }
+
+    /// Adds a document, or a tombstone when there is no value. Keys come in strictly ascending order.
+    pub(crate) fn push(&mut self, key: &[u8], sequence: u64, value: Option<&[u8]>) -> Result<()> {
+        if key.len() > MAX_KEY_LEN || value.is_some_and(|v| u32::try_from(v.len()).is_err()) {
+            return Err(Error::new(ErrorKind::TooLarge, "a key or value is too long for a snapshot"));
+        }
+        if self.entries > 0 && key <= self.last_key.as_slice() {
+            return Err(refuse("the entries of a snapshot must come in ascending order of keys"));
+        }
+        if sequence <= self.header.base || sequence > self.header.sequence {
+            return Err(refuse(format!("sequence {sequence} is not of the range that the snapshot covers")));
+        }
+        self.counts
+            .entry(key, value.is_some())
+            .ok_or_else(|| refuse("the key of a snapshot entry does not begin with a collection"))?;
+        self.last_key.clear();
+        self.last_key.extend_from_slice(key);
+
+        let mut at = value.map(|value| ValueAt {
+            len: value.len(),
+            offset: self.values_len(),
+            checksum: value_checksum(value),
+        });
+        let above_base = sequence - self.header.base;
+        self.tail.clear();
+        LeafEntry::write_tail(above_base, at, &mut self.tail);
+        if self.leaf.count() > 0
+            && (self.values_len() >= self.layout.values
+                || self.leaf.len_with(key, self.tail.len()) > self.layout.leaf)
+        {
+            self.close_page();
+            // The value opens a new page, and the index entry has taken the place of the tail.
+            at = at.map(|at| ValueAt { offset: 0, ..at });
+            self.tail.clear();
+            LeafEntry::write_tail(above_base, at, &mut self.tail);
+        }
+        self.leaf.push(key, &self.tail);
+        if let Some(value) = value {
+            self.out.extend_from_slice(value);
+            self.documents += 1;
+        }
+        self.entries += 1;
+        self.digest.entry(key, sequence, value);
+        Ok(())
+    }
+
+    fn close_page(&mut self) {
+        let first_key = self.leaf.first_key().to_vec();
+        let (offset, values_len) = (self.page_offset, self.values_len() as u64);
+        let block_len = self.leaf.write(KIND_LEAF, &mut self.out) as u64;
+        self.add_child(0, &first_key, Child { offset, values_len, block_len });
+        self.page_offset = self.offset();
+    }
+
+    fn add_child(&mut self, level: usize, first_key: &[u8], child: Child) {
+        if level == self.levels.len() {
+            self.levels.push(BlockWriter::default());
+        }
+        self.tail.clear();
+        child.write_tail(&mut self.tail);
+        let block = &self.levels[level];
+        // With fewer than two children a block, the levels would never come to an end.
+        if block.count() >= 2 && block.len_with(first_key, self.tail.len()) > self.layout.index {
+            self.close_index(level);
+            self.tail.clear();
+            child.write_tail(&mut self.tail);
+        }
+        self.levels[level].push(first_key, &self.tail);
+    }
+
+    fn close_index(&mut self, level: usize) {
+        let first_key = self.levels[level].first_key().to_vec();
+        let offset = self.offset();
+        let block_len = self.levels[level].write(KIND_INDEX, &mut self.out) as u64;
+        self.add_child(level + 1, &first_key, Child { offset, values_len: 0, block_len });
+    }
+
+    /// How many bytes [`take_output`](Self::take_output) would return.
+    pub(crate) fn output_len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// The bytes of the file that were made since the last call.
+    pub(crate) fn take_output(&mut self) -> Vec<u8> {
+        self.taken += self.out.len() as u64;
+        let capacity = self.out.len();
+        std::mem::replace(&mut self.out, Vec::with_capacity(capacity))
+    }
+
+    /// Ends the file. `drops` are the collections dropped after the base, with the sequence number of the drop.
+    pub(crate) fn finish(mut self, drops: &[(String, u64)]) -> Result<Finished> {
+        let drops = self.sorted(drops)?;
+        if self.leaf.count() > 0 {
+            self.close_page();
+        }
+        let mut level = 0;
+        while level + 1 < self.levels.len() {
+            self.close_index(level);
+            level += 1;
+        }
+        let root_offset = self.offset();
+        let root_len = self.levels[level].write(KIND_INDEX, &mut self.out) as u64;
+        let root = Span { offset: root_offset, len: root_len };
+
+        let section = encode_drops(&drops);
+        let drops = Span { offset: root.end(), len: section.len() as u64 };
+        self.out.extend_from_slice(&section);
+        let digest = self.digest.finish(&section);
+        let section = encode_counts(&self.counts.rows());
+        let counts = Span { offset: drops.end(), len: section.len() as u64 };
+        self.out.extend_from_slice(&section);
+
+        let footer = Footer {
+            header: self.header,
+            root,
+            root_level: level as u32 + 1,
+            drops,
+            counts,
+            entries: self.entries,
+            documents: self.documents,
+            digest,
+            file_len: counts.end() + FOOTER_LEN as u64,
+        };
+        self.out.extend_from_slice(&footer.encode());
+        let Footer { entries, documents, file_len, .. } = footer;
+        Ok(Finished { tail: self.out, summary: Summary { entries, documents, digest, file_len } })
+    }
+
+    fn sorted(&self, drops: &[(String, u64)]) -> Result<Vec<(String, u64)>> {
+        let SnapshotHeader { base, sequence, .. } = self.header;
+        if base > sequence {
+            return Err(refuse("a snapshot cannot end before its base"));
+        }
+        if base == 0 && !drops.is_empty() {
+            return Err(refuse("a full snapshot has nothing below it to drop"));
+        }
+        let mut drops = drops.to_vec();
+        drops.sort();
+        let sound = drops.iter().all(|(name, dropped)| {
+            (1..=255).contains(&name.len()) && *dropped > base && *dropped <= sequence
+        });
+        let distinct = drops.iter().zip(drops.iter().skip(1)).all(|(a, b)| a.0 != b.0);
+        if sound && distinct {
+            Ok(drops)
+        } else {
+            Err(refuse("a collection drop is out of the snapshot's range"))
+        }
+    }
+}

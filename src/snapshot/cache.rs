@@ -1,0 +1,50 @@
+//! The cache of leaves and index blocks, shared by all tables of a database.
+
+use crate::format::snapshot::Block;
+use quick_cache::{Weighter, sync::Cache};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A file's number in the cache, and an offset in that file.
+type Place = (u64, u64);
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Place, Block> for Bytes {
+    fn weight(&self, _: &Place, block: &Block) -> u64 {
+        block.len() as u64
+    }
+}
+
+/// Sound blocks by place, up to a number of bytes.
+pub(crate) struct BlockCache {
+    blocks: Cache<Place, Block, Bytes>,
+    next_file: AtomicU64,
+}
+
+impl BlockCache {
+    /// A cache that holds up to `capacity` bytes of blocks.
+    pub(crate) fn new(capacity: u64) -> Self {
+        // Leaves are of about 3 KiB.
+        let items = usize::try_from(capacity / 3072).unwrap_or(usize::MAX).max(1);
+        Self { blocks: Cache::with_weighter(items, capacity, Bytes), next_file: AtomicU64::new(0) }
+    }
+
+    /// A number that no other file of this cache has.
+    pub(super) fn new_file(&self) -> u64 {
+        self.next_file.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn get(&self, file: u64, offset: u64) -> Option<Block> {
+        self.blocks.get(&(file, offset))
+    }
+
+    pub(super) fn insert(&self, file: u64, offset: u64, block: Block) {
+        self.blocks.insert((file, offset), block);
+    }
+
+    /// The bytes held now.
+    pub(crate) fn weight(&self) -> u64 {
+        self.blocks.weight()
+    }
+}

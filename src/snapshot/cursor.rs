@@ -1,0 +1,237 @@
+//! Walks over the entries of a snapshot in order.
+//!
+//! Only [`TableCursor::fill`] waits. Within a page, looking at an entry and going on to the next is synchronous and
+//! allocates nothing, so that merging several cursors is a plain loop.
+
+use super::path::{Path, covered};
+use super::table::{Table, block_offset};
+use crate::error::{Error, Result};
+use crate::format::snapshot::{Block, Child, KIND_LEAF, Span, value_checksum};
+use crate::storage::Storage;
+use bytes::Bytes;
+use std::ops::{Bound, Range};
+use std::sync::Arc;
+
+/// A range of sort keys. One that ends before it starts is empty.
+pub(crate) type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+/// In which order a cursor walks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Forward,
+    Reverse,
+}
+
+/// Pages are read one by one at first, then up to this many bytes at once: fewer calls, within the processor's cache.
+const READ_AHEAD: u64 = 256 << 10;
+const FIRST_READ_AHEAD: u64 = 64 << 10;
+
+/// The entry on which a cursor stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryRef<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) sequence: u64,
+    /// `false` for a tombstone.
+    pub(crate) live: bool,
+    /// `None` for a tombstone, and for all entries of a cursor over keys only.
+    pub(crate) value: Option<&'a [u8]>,
+    page: &'a Bytes,
+}
+
+impl EntryRef<'_> {
+    /// The value without copying it. It keeps alive what was read along with it, up to about 256 KiB.
+    pub(crate) fn value_bytes(&self) -> Option<Bytes> {
+        self.value.map(|value| self.page.slice_ref(value))
+    }
+}
+
+/// A leaf with its values; `low..high` are the entries still to come.
+struct Page {
+    child: Child,
+    values: Bytes,
+    leaf: Block,
+    low: usize,
+    high: usize,
+}
+
+struct Current {
+    sequence: u64,
+    live: bool,
+    value: Option<Range<usize>>,
+}
+
+/// A walk over the entries of a range.
+pub(crate) struct TableCursor<S> {
+    table: Arc<Table<S>>,
+    range: KeyRange,
+    direction: Direction,
+    keys_only: bool,
+    path: Option<Path>,
+    page: Option<Page>,
+    /// The current entry's key, behind the prefix of its page.
+    key: Vec<u8>,
+    prefix_len: usize,
+    current: Option<Current>,
+    /// Pages read in advance, and where they begin.
+    ahead: Bytes,
+    ahead_offset: u64,
+    read_ahead: u64,
+    ended: bool,
+    error: Option<Error>,
+}
+
+impl<S: Storage> Table<S> {
+    /// A cursor over the entries of `range`, tombstones included. With `keys_only` no value is read.
+    ///
+    /// It stands on no entry before the first [`fill`](TableCursor::fill).
+    pub(crate) fn cursor(
+        self: &Arc<Self>,
+        range: KeyRange,
+        direction: Direction,
+        keys_only: bool,
+    ) -> TableCursor<S> {
+        TableCursor {
+            table: Arc::clone(self),
+            range,
+            direction,
+            keys_only,
+            path: None,
+            page: None,
+            key: Vec::new(),
+            prefix_len: 0,
+            current: None,
+            ahead: Bytes::new(),
+            ahead_offset: 0,
+            read_ahead: 0,
+            ended: false,
+            error: None,
+        }
+    }
+}
+
+impl<S: Storage> TableCursor<S> {
+    /// Makes sure that the cursor stands on an entry, reading the next page if need be; `false` at the end.
+    ///
+    /// # Errors
+    /// When the page or the entry is damaged or cannot be read. The cursor then stays where it is, and every later
+    /// call fails too.
+    pub(crate) async fn fill(&mut self) -> Result<bool> {
+        loop {
+            if let Some(error) = &self.error {
+                return Err(error.clone());
+            }
+            if self.current.is_some() {
+                return Ok(true);
+            }
+            if self.ended {
+                return Ok(false);
+            }
+            match self.next_page().await {
+                Ok(()) => self.advance(),
+                Err(error) => self.error = Some(error),
+            }
+        }
+    }
+
+    /// The current entry. `None` once the page is used up: [`fill`](Self::fill) tells what comes.
+    #[inline]
+    pub(crate) fn entry(&self) -> Option<EntryRef<'_>> {
+        let (Some(current), Some(page)) = (&self.current, &self.page) else { return None };
+        let value = current.value.as_ref().and_then(|at| page.values.get(at.clone()));
+        let Current { sequence, live, .. } = *current;
+        Some(EntryRef { key: &self.key, sequence, live, value, page: &page.values })
+    }
+
+    /// Goes on to the next entry of the page.
+    #[inline]
+    pub(crate) fn advance(&mut self) {
+        self.current = None;
+        let Some(page) = &mut self.page else { return };
+        if page.low >= page.high {
+            return;
+        }
+        let index = match self.direction {
+            Direction::Forward => {
+                page.low += 1;
+                page.low - 1
+            }
+            Direction::Reverse => {
+                page.high -= 1;
+                page.high
+            }
+        };
+        let page = &*page;
+        let entry = match self.table.leaf_entry(&page.leaf, page.child, index) {
+            Ok(entry) => entry,
+            Err(error) => return self.error = Some(error),
+        };
+        let mut value = None;
+        if !self.keys_only
+            && let Some(at) = entry.value
+        {
+            let place = at.offset..at.offset + at.len;
+            if page.values.get(place.clone()).is_none_or(|bytes| value_checksum(bytes) != at.checksum) {
+                let offset = page.child.offset + at.offset as u64;
+                return self.error = Some(self.table.damaged_value(offset));
+            }
+            value = Some(place);
+        }
+        self.key.truncate(self.prefix_len);
+        self.key.extend_from_slice(entry.suffix);
+        self.current =
+            Some(Current { sequence: self.table.sequence_of(&entry), live: entry.value.is_some(), value });
+    }
+
+    async fn next_page(&mut self) -> Result<()> {
+        self.page = None;
+        let table = Arc::clone(&self.table);
+        let path = match &mut self.path {
+            Some(path) => path,
+            path => path.insert(Path::new(&table, &self.range, false)?),
+        };
+        let Some(child) = path.next(&table, &self.range, self.direction).await? else {
+            self.ended = true;
+            self.ahead = Bytes::new();
+            return Ok(());
+        };
+        let (values, leaf) = if self.keys_only {
+            let leaf = match table.cached(child) {
+                Some(leaf) => leaf,
+                None => table.read_block(child, KIND_LEAF).await?,
+            };
+            (Bytes::new(), leaf)
+        } else {
+            let mut values = self.read_page(&table, child).await?;
+            // The page has been read whole, so the length of its values fits memory.
+            let block = values.split_off(child.values_len as usize);
+            let leaf = Block::open(block, KIND_LEAF).ok_or_else(|| table.damaged(block_offset(child)))?;
+            (values, leaf)
+        };
+        let (low, high) =
+            covered(&leaf, &self.range, false).ok_or_else(|| table.damaged(block_offset(child)))?;
+        self.key.clear();
+        self.key.extend_from_slice(leaf.prefix());
+        self.prefix_len = self.key.len();
+        self.page = Some(Page { child, values, leaf, low, high });
+        Ok(())
+    }
+
+    /// The page's values and leaf, out of what was read before or together with the pages that come next.
+    async fn read_page(&mut self, table: &Table<S>, child: Child) -> Result<Bytes> {
+        let end = block_offset(child) + child.block_len;
+        let ahead_end = self.ahead_offset + self.ahead.len() as u64;
+        if child.offset < self.ahead_offset || end > ahead_end {
+            let (start, end) = match &self.path {
+                Some(path) => path.neighbours(table, child, self.direction, self.read_ahead),
+                None => (child.offset, end),
+            };
+            self.read_ahead = (2 * self.read_ahead).clamp(FIRST_READ_AHEAD, READ_AHEAD);
+            self.ahead = table.read(Span { offset: start, len: end - start }).await?;
+            self.ahead_offset = start;
+        }
+        // Inside what was read, and so within memory.
+        let from = (child.offset - self.ahead_offset) as usize;
+        let to = (end - self.ahead_offset) as usize;
+        Ok(self.ahead.slice(from..to))
+    }
+}

@@ -1,0 +1,52 @@
+//! Guards against storages that differ: one suite runs over all of them, and over every way to drive their futures.
+
+mod support;
+
+use pumice::{MemoryStorage, SyncDiskStorage};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use support::block_on;
+use support::conformance::{check, check_closed};
+
+#[test]
+fn memory() {
+    let places = RefCell::new(HashMap::<String, MemoryStorage>::new());
+    block_on(check(async |place: &str| places.borrow_mut().entry(place.to_owned()).or_default().clone()));
+}
+
+#[test]
+fn disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = async |place: &str| SyncDiskStorage::open(dir.path().join(place)).unwrap();
+    block_on(check(open));
+    block_on(check_closed(open));
+}
+
+#[cfg(feature = "tokio")]
+mod asynchronous {
+    use super::*;
+    use pumice::AsyncDiskStorage;
+    use tokio::runtime::Builder;
+
+    async fn run() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = async |place: &str| AsyncDiskStorage::open(dir.path().join(place)).await.unwrap();
+        check(open).await;
+        check_closed(open).await;
+    }
+
+    #[test]
+    fn without_a_runtime() {
+        block_on(run());
+    }
+
+    #[test]
+    fn on_a_current_thread_runtime() {
+        Builder::new_current_thread().build().unwrap().block_on(run());
+    }
+
+    #[test]
+    fn on_a_multi_thread_runtime() {
+        Builder::new_multi_thread().worker_threads(2).build().unwrap().block_on(run());
+    }
+}
