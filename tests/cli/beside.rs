@@ -15,10 +15,10 @@ fn readers_work_beside_a_running_load() {
     assert_eq!(acks.next().unwrap().unwrap(), "2");
 
     let mut follower = command(&["log", db, "--follow"]).spawn().unwrap();
-    let mut followed = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut records = BufReader::new(follower.stdout.take().unwrap()).lines();
     let mut cmds = |n: usize| {
         let line = |_| {
-            let line: serde_json::Value = serde_json::from_str(&followed.next().unwrap().unwrap()).unwrap();
+            let line: serde_json::Value = serde_json::from_str(&records.next().unwrap().unwrap()).unwrap();
             line["cmd"].as_str().unwrap().to_owned()
         };
         (0..n).map(line).collect::<Vec<_>>().join(" ")
@@ -52,16 +52,16 @@ fn a_follower_is_told_when_the_log_goes_away() {
     let db = &place.arg("app");
     run(&["put", db, "c", "k", "1"]).ok();
     let mut follower = command(&["log", db, "--follow"]).spawn().unwrap();
-    let mut followed = BufReader::new(follower.stdout.take().unwrap()).lines();
-    assert!(followed.next().unwrap().unwrap().contains("INSERT"));
+    let mut records = BufReader::new(follower.stdout.take().unwrap()).lines();
+    assert!(records.next().unwrap().unwrap().contains("INSERT"));
     // Compacted with records in between that it can hardly have seen.
     let input: String = (0..5_000).map(entry).collect();
     run_with(&["load", db], input.as_bytes()).ok();
     run(&["compact", db]).ok();
     run(&["put", db, "c", "k", "2"]).ok();
     let rest: Vec<String> =
-        followed.by_ref().map_while(Result::ok).take_while(|l| !l.contains("\"_s\":15003")).collect();
-    drop(followed);
+        records.by_ref().map_while(Result::ok).take_while(|l| !l.contains("\"_s\":15003")).collect();
+    drop(records);
     if rest.len() < 5_000 {
         let output = follower.wait_with_output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();

@@ -31,7 +31,7 @@ fn a_bad_line_ends_the_load_and_earlier_batches_stay() {
         (b"{\"collection\":\"c\",\"key\":\"k\",\"value\":1,\"more\":2}", "unknown field `more`"),
         (b"{\"collection\":\"c\",\"key\":\"k\",\"key\":\"l\",\"value\":1}", "duplicate field `key`"),
         (b"{\"collection\":\"c\",\"key\":5,\"value\":1}", "expected a"),
-        (b"{\"collection\":\"c\",\"key\":\"\\ud800\",\"value\":1}", "surrogate"),
+        (b"{\"collection\":\"c\",\"key\":\"\\ud800\",\"value\":1}", "hex escape"),
         (b"{\"collection\":\"c\",\"key\":\"\",\"value\":1}", "must not be empty"),
         (b"{\"collection\":\"\",\"key\":\"k\",\"value\":1}", "must not be empty"),
         (b"{\"collection\":\"c\\n\",\"key\":\"k\",\"value\":1}", "control character"),

@@ -34,10 +34,7 @@ pub(crate) fn load(args: &Load, notes: &mut Notes) -> Result<Outcome> {
         Durability::Buffered => pumice::Durability::Buffered,
     };
     let db = write::open(&args.db, Options::new().durability(durability), notes)?;
-    let acks = match args.acks {
-        true => Acks::start(&db, durability)?,
-        false => Acks::none(),
-    };
+    let acks = if args.acks { Acks::start(&db, durability)? } else { Acks::none() };
     let loaded = load_all(&db, &mut input, &shape, args.batch.get(), &acks, &progress);
     // What was accepted before a bad line is safe as well, and said to be.
     let acknowledged = acks.finish(&db, loaded.is_ok());

@@ -162,12 +162,16 @@ impl Input {
     fn first_is_bracket(&mut self) -> Result<bool> {
         let mut at = 0;
         loop {
-            match self.window.ahead().get(at) {
-                Some(byte) if is_space(*byte) && at < MAX_TEXT => at += 1,
-                Some(byte) => return Ok(*byte == b'['),
-                None if !self.window.more()? => return Ok(false),
-                None => {}
+            let Some(byte) = self.window.ahead().get(at).copied() else {
+                if self.window.more()? {
+                    continue;
+                }
+                return Ok(false);
+            };
+            if !is_space(byte) || at == MAX_TEXT {
+                return Ok(byte == b'[');
             }
+            at += 1;
         }
     }
 
