@@ -266,7 +266,11 @@ impl<S: Storage> Collection<S> {
     ///
     /// # Errors
     /// As for [`get`](Self::get), and whatever `visit` returns.
-    pub fn for_each_raw(&self, keys: impl Into<Keys>, visit: impl FnMut(&str, &str) -> Result<()>) -> Result<()> {
+    pub fn for_each_raw(
+        &self,
+        keys: impl Into<Keys>,
+        visit: impl FnMut(&str, &str) -> Result<()>,
+    ) -> Result<()> {
         ReadView(self.0.read_view()).for_each_raw(self.name(), keys, visit)
     }
 

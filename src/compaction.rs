@@ -4,8 +4,7 @@
 //! reader before it counts; only then does what it replaces go. A failure at any step leaves the old files in charge.
 
 use crate::core::Core;
-use crate::document::SEPARATOR;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::snapshot as format;
 use crate::log::group_commit::{Caller, Duty};
 use crate::log::queue::{Want, closed};
@@ -163,7 +162,10 @@ impl<S: Storage> Job<S> {
             let queue = core.commit.queue();
             let complete = queue.segments.split_last().map_or(&[][..], |(_active, complete)| complete);
             let complete = complete.iter().filter(|s| s.last > covered_before);
-            (complete.clone().map(|s| s.last).max().unwrap_or(covered_before), complete.map(|s| s.bytes).sum())
+            (
+                complete.clone().map(|s| s.last).max().unwrap_or(covered_before),
+                complete.map(|s| s.bytes).sum(),
+            )
         };
         let merged = match extent {
             Extent::Full => parts.tables.len(),
@@ -190,7 +192,9 @@ impl<S: Storage> Job<S> {
         }
         for memtable in self.inputs.memtables.iter().rev() {
             let dropped = memtable.drops(u64::MAX).into_iter();
-            drops.extend(dropped.map(|(name, sequence)| (String::from_utf8_lossy(&name).into_owned(), sequence)));
+            drops.extend(
+                dropped.map(|(name, sequence)| (String::from_utf8_lossy(&name).into_owned(), sequence)),
+            );
         }
         drops.into_iter().collect()
     }
@@ -214,7 +218,7 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
     let show = if job.header.base == 0 { Show::Documents } else { Show::Everything };
     let everything: KeyRange = (Bound::Unbounded, Bound::Unbounded);
     let mut merge = Merge::new(&job.inputs, u64::MAX, &everything, Direction::Forward, show);
-    let mut builder = SnapshotBuilder::new(job.header.clone());
+    let mut builder = SnapshotBuilder::new(job.header);
     core.storage.create(name).await?;
     let mut unsynced = 0;
     while merge.advance().await? {
@@ -243,7 +247,7 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
 async fn read_back<S: Storage>(core: &Core<S>, name: &str, written: &Summary) -> Result<Arc<Table<S>>> {
     let opened = Table::open(Arc::clone(&core.storage), name, Arc::clone(&core.cache)).await?;
     let table = match opened {
-        OpenOutcome::Table(table) => Arc::new(table),
+        OpenOutcome::Table(table) => Arc::<Table<S>>::from(table),
         OpenOutcome::NoFooter(error) => return Err(error),
     };
     if table.verify().await? != *written {

@@ -7,7 +7,7 @@ use crate::log::group_commit::{Caller, Duty, GroupCommit};
 use crate::log::queue::{Queue, Want, closed};
 use crate::log::recovery::{self, Opened, Recovery};
 use crate::log::writer::Segment;
-use crate::options::Options;
+use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
 use crate::state::State;
 use crate::storage::{Storage, platform};
@@ -40,7 +40,8 @@ pub(crate) struct Core<S: Storage> {
 const READ_ONLY_ATTEMPTS: usize = 20;
 
 impl<S: Storage> Core<S> {
-    pub(crate) async fn open(storage: S, options: Options) -> Result<Self> {
+    pub(crate) async fn open(storage: S, mut options: Options) -> Result<Self> {
+        options.read_only |= options.recovery == RecoveryMode::Salvage;
         let storage = Arc::new(storage);
         let cache = Arc::new(BlockCache::new(options.cache_bytes));
         let mut attempts = 0;
@@ -182,7 +183,7 @@ impl<S: Storage> Core<S> {
         if let Some(since) = queue.unsynced_since {
             // Begun early enough that the sync itself fits into the promised interval.
             let patience = self.options.flush_interval * 3 / 4;
-            let waited = self.commit.now().saturating_duration_since(since);
+            let waited = GroupCommit::<S>::now().saturating_duration_since(since);
             return match patience.checked_sub(waited) {
                 Some(rest) if !rest.is_zero() => Plan::Wait(Some(rest)),
                 _ => Plan::Lead(Duty::Sync),

@@ -58,7 +58,8 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
         return Err(Error::new(ErrorKind::InvalidArgument, "a key must not be empty"));
     }
     if key.len() > MAX_KEY_BYTES {
-        let message = format!("a key of {} bytes is over the limit of {MAX_KEY_BYTES}; shorten it", key.len());
+        let message =
+            format!("a key of {} bytes is over the limit of {MAX_KEY_BYTES}; shorten it", key.len());
         return Err(Error::new(ErrorKind::TooLarge, message));
     }
     Ok(())
@@ -68,8 +69,9 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
 ///
 /// Everything that JSON's grammar allows is kept: duplicate members, any exponent, lone surrogate escapes.
 pub(crate) fn minify<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>> {
-    serde_json::from_str::<IgnoredAny>(text)
-        .map_err(|e| Error::new(ErrorKind::InvalidArgument, format!("the document is not valid JSON: {e}")))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|e| {
+        Error::new(ErrorKind::InvalidArgument, format!("the document is not valid JSON: {e}"))
+    })?;
     let shape = Shape::of(text.as_bytes());
     if shape.depth > limits.max_depth {
         let message = format!(
@@ -155,7 +157,10 @@ mod tests {
 
     #[test]
     fn keeps_every_token_and_drops_white_space() {
-        assert_eq!(ok(" { \"b\" : [ 1 , 2.50 ] ,\r\n\t\"a b\" : \"x \\\" y\" } "), r#"{"b":[1,2.50],"a b":"x \" y"}"#);
+        assert_eq!(
+            ok(" { \"b\" : [ 1 , 2.50 ] ,\r\n\t\"a b\" : \"x \\\" y\" } "),
+            r#"{"b":[1,2.50],"a b":"x \" y"}"#
+        );
         assert_eq!(ok(r#"{"a":1,"a":2}"#), r#"{"a":1,"a":2}"#);
         assert_eq!(ok("1e999999"), "1e999999");
         assert_eq!(ok(r#""\ud800""#), r#""\ud800""#);
@@ -166,7 +171,11 @@ mod tests {
     #[test]
     fn refuses_what_is_not_one_json_value() {
         for text in ["", " ", "{", "[1,]", "1 2", "nul", "\"a\u{1}\"", "{\"a\":}", "01"] {
-            assert_eq!(minify(text, &Limits::default()).unwrap_err().kind(), ErrorKind::InvalidArgument, "{text}");
+            assert_eq!(
+                minify(text, &Limits::default()).unwrap_err().kind(),
+                ErrorKind::InvalidArgument,
+                "{text}"
+            );
         }
     }
 

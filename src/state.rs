@@ -180,7 +180,10 @@ pub(crate) fn collection_of(key: &[u8]) -> &[u8] {
 /// A stored sort key as collection and key.
 pub(crate) fn names_of(key: &[u8]) -> Result<(&str, &str)> {
     split_sort_key(key).ok_or_else(|| {
-        Error::new(crate::ErrorKind::Corrupt, "a stored key is not UTF-8; run `pumice verify` to find the file")
+        Error::new(
+            crate::ErrorKind::Corrupt,
+            "a stored key is not UTF-8; run `pumice verify` to find the file",
+        )
     })
 }
 

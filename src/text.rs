@@ -40,7 +40,10 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
     // Its depth was bounded when it was stored.
     deserializer.disable_recursion_limit();
     T::deserialize(&mut deserializer).map_err(|e| {
-        Error::new(ErrorKind::InvalidArgument, format!("the stored document is not of the type asked for: {e}"))
+        Error::new(
+            ErrorKind::InvalidArgument,
+            format!("the stored document is not of the type asked for: {e}"),
+        )
     })
 }
 

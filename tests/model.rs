@@ -4,7 +4,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use pumice::blocking::{Db, ReadView};
-use pumice::{AsyncDiskStorage, ChangeKind, Durability, Keys, MemoryStorage, Options, Storage, SyncDiskStorage};
+use pumice::{
+    AsyncDiskStorage, ChangeKind, Durability, Keys, MemoryStorage, Options, Storage, SyncDiskStorage,
+};
 use std::collections::BTreeMap;
 
 type Model = BTreeMap<(String, String), String>;
@@ -161,7 +163,9 @@ impl<S: Storage, F: Fn() -> S> Run<S, F> {
             Edit::Drop(c) => (c, None, None),
         });
         self.told.push((sequence.unwrap(), told.collect()));
-        edits.iter().for_each(|edit| edit_model(&mut self.model, edit));
+        for edit in edits {
+            edit_model(&mut self.model, edit);
+        }
     }
 
     fn reopen(&mut self) {
@@ -202,7 +206,14 @@ impl<S: Storage, F: Fn() -> S> Run<S, F> {
         }
     }
 
-    fn scan(&self, collection: &str, keys: Keys, reverse: bool, limit: u64, selects: impl Fn(&String) -> bool) {
+    fn scan(
+        &self,
+        collection: &str,
+        keys: Keys,
+        reverse: bool,
+        limit: u64,
+        selects: impl Fn(&String) -> bool,
+    ) {
         let selected = self.model.iter().filter(|((c, k), _)| c == collection && selects(k));
         let mut wanted: Vec<(String, String)> = selected.map(|((_, k), v)| (k.clone(), v.clone())).collect();
         if reverse {

@@ -41,7 +41,12 @@ impl Batch {
     ///
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) or [`TooLarge`](ErrorKind::TooLarge) for what cannot be stored.
-    pub fn put<T: Serialize + ?Sized>(&mut self, collection: &str, key: &str, document: &T) -> Result<&mut Self> {
+    pub fn put<T: Serialize + ?Sized>(
+        &mut self,
+        collection: &str,
+        key: &str,
+        document: &T,
+    ) -> Result<&mut Self> {
         self.put_raw(collection, key, &to_text(document)?)
     }
 
@@ -130,6 +135,7 @@ impl Batch {
 
 /// A document as JSON text.
 pub(crate) fn to_text<T: Serialize + ?Sized>(document: &T) -> Result<String> {
-    serde_json::to_string(document)
-        .map_err(|e| Error::new(ErrorKind::InvalidArgument, format!("the document cannot be written as JSON: {e}")))
+    serde_json::to_string(document).map_err(|e| {
+        Error::new(ErrorKind::InvalidArgument, format!("the document cannot be written as JSON: {e}"))
+    })
 }

@@ -157,9 +157,14 @@ impl<S: Storage> Changes<S> {
             && chain.last() < durable.min(segment.last)
         {
             let offset = position.offset + damage.offset as u64;
-            return Err(Error::corrupt(segment.name, offset, format!("the log is damaged: {}", damage.message)));
+            return Err(Error::corrupt(
+                segment.name,
+                offset,
+                format!("the log is damaged: {}", damage.message),
+            ));
         }
-        let complete = active.is_some_and(|active| active.name != segment.name) && chain.last() >= segment.last;
+        let complete =
+            active.is_some_and(|active| active.name != segment.name) && chain.last() >= segment.last;
         if complete {
             last = last.max(segment.last);
         }
@@ -178,8 +183,9 @@ impl<S: Storage> Changes<S> {
         if let Some(from) = from {
             return Ok((bytes, Position { name: segment.name.clone(), offset, chain: from.chain }));
         }
-        let (header, len) = segment::read_header(&bytes)
-            .map_err(|e| Error::corrupt(segment.name.clone(), 0, format!("the log is damaged: {}", e.message())))?;
+        let (header, len) = segment::read_header(&bytes).map_err(|e| {
+            Error::corrupt(segment.name.clone(), 0, format!("the log is damaged: {}", e.message()))
+        })?;
         let chain = Chain { next: header.first, previous: header.previous };
         Ok((bytes.slice(len..), Position { name: segment.name.clone(), offset: len as u64, chain }))
     }
@@ -221,6 +227,6 @@ fn change(bytes: &Bytes, record: &Record<'_>, sequence: u64) -> Option<Change> {
         Op::Drop { collection } => (collection, None, ChangeKind::Drop, None),
         Op::Begin { .. } | Op::Commit { .. } => return None,
     };
-    let key = key.map(|k| k.to_string());
+    let key = key.map(ToString::to_string);
     Some(Change { sequence, collection: collection.to_string(), key, kind, document })
 }

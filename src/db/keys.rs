@@ -79,8 +79,12 @@ impl Keys {
         // The prefix is never empty here: it has at least the byte that ends the collection's name.
         let behind = successor(first).map_or(Bound::Unbounded, Bound::Excluded);
         let end = match (&self.end, &behind) {
-            (Bound::Included(key), Bound::Excluded(behind)) if bytes(key) < *behind => Bound::Included(bytes(key)),
-            (Bound::Excluded(key), Bound::Excluded(behind)) if bytes(key) < *behind => Bound::Excluded(bytes(key)),
+            (Bound::Included(key), Bound::Excluded(behind)) if bytes(key) < *behind => {
+                Bound::Included(bytes(key))
+            }
+            (Bound::Excluded(key), Bound::Excluded(behind)) if bytes(key) < *behind => {
+                Bound::Excluded(bytes(key))
+            }
             _ => behind,
         };
         (start, end)

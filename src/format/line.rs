@@ -4,7 +4,7 @@
 //! reader, once the checksum holds, slices key and value without parsing the value. Other orders take a slower path.
 
 use crate::record::{Op, Origin, Record};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::io::Write;
@@ -293,20 +293,29 @@ struct AnyLine<'a> {
     previous: Option<Cow<'a, str>>,
     previous_bytes: Option<u64>,
     carried_bytes: Option<u64>,
-    _s: Option<u64>,
-    #[serde(borrow)]
-    _p: Option<Cow<'a, str>>,
-    _w: Option<u64>,
-    _t: Option<u64>,
-    #[serde(borrow)]
-    _c: Option<Cow<'a, str>>,
-    _n: Option<u64>,
+    #[serde(rename = "_s")]
+    sequence: Option<u64>,
+    #[serde(borrow, rename = "_p")]
+    chain: Option<Cow<'a, str>>,
+    #[serde(rename = "_w")]
+    watermark: Option<u64>,
+    #[serde(rename = "_t")]
+    time: Option<u64>,
+    #[serde(borrow, rename = "_c")]
+    client: Option<Cow<'a, str>>,
+    #[serde(rename = "_n")]
+    number: Option<u64>,
     #[serde(borrow)]
     cmd: Option<Cow<'a, str>>,
     collection: Option<String>,
     key: Option<String>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "raw_value")]
     value: Option<&'a RawValue>,
+}
+
+/// `null` is a document too.
+fn raw_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 fn decode_slow(text: &str, checksum: u32) -> Result<Line<'_>, LineError> {
@@ -343,20 +352,19 @@ fn parse_store(digits: &str) -> Option<[u8; 16]> {
 }
 
 fn record_or_seal(line: AnyLine<'_>, checksum: u32) -> Option<Line<'_>> {
-    let previous = parse_checksum(line._p.as_deref()?.as_bytes())?;
-    let (time, command) = (line._t?, line.cmd?);
+    let previous = parse_checksum(line.chain.as_deref()?.as_bytes())?;
+    let (time, command) = (line.time?, line.cmd?);
     if command == "SEAL" {
-        return Some(Line::Seal(Seal { previous, watermark: line._w?, time }));
+        return Some(Line::Seal(Seal { previous, watermark: line.watermark?, time }));
     }
-    let origin = match (line._c, line._n) {
+    let origin = match (line.client, line.number) {
         (Some(client), Some(number)) => Some(Origin { client, number }),
         (None, None) => None,
         _ => return None,
     };
     let (collection, key) = (Cow::Owned(line.collection?), Cow::Owned(line.key?));
-    let value = line.value.map_or("null", RawValue::get);
-    let op = op(&command, collection, key, value)?;
-    let record = Record { sequence: line._s?, previous, watermark: line._w, time, origin, op };
+    let op = op(&command, collection, key, line.value?.get())?;
+    let record = Record { sequence: line.sequence?, previous, watermark: line.watermark, time, origin, op };
     Some(Line::Record { record, checksum })
 }
 
@@ -405,7 +413,8 @@ mod tests {
             Op::Begin { batch: "9".into() },
             Op::Commit { batch: "9".into() },
         ];
-        let mut records = vec![put("u7", "1"), put("quote \" and \\ and \n and é", "[1,2]")];
+        let mut records =
+            vec![put("u7", "1"), put("\0", "null"), put("quote \" and \\ and \n and é", "[1,2]")];
         records.push(Record { origin, watermark: None, ..put("k", "null") });
         records.extend(ops.map(|op| Record { op, ..put("", "0") }));
         for record in records {
@@ -424,7 +433,7 @@ mod tests {
             r#"{ "value": {"a":1.50}, "key":"u7","_t":1790000000000,"collection":"users","_w":1036,"cmd":"INSERT","_p":"9a3f01c2","_s":1042"#,
         );
         let sum = crc32c::crc32c(body.as_bytes());
-        body.push_str(&format!(",\"_x\":\"{sum:08x}\"}}"));
+        body = format!("{body},\"_x\":\"{sum:08x}\"}}");
         assert_eq!(decode(body.as_bytes()).unwrap(), Line::Record { record, checksum: sum });
     }
 

@@ -60,8 +60,13 @@ impl Files {
             }
             match Table::open(Arc::clone(storage), &file.name, Arc::clone(cache)).await? {
                 OpenOutcome::Table(table) => {
+                    if (table.base(), table.sequence()) != (file.base, file.sequence) {
+                        let message =
+                            "the snapshot's name is not its own; rename it back or restore a backup";
+                        return Err(Error::corrupt(file.name.clone(), 0, message));
+                    }
                     covered = table.sequence();
-                    tables.push(table);
+                    tables.push(*table);
                 }
                 // Whether anything is missing without it, the log will tell.
                 OpenOutcome::NoFooter(_) => others.push(file.name.clone()),

@@ -53,7 +53,12 @@ pub(crate) struct GroupCommit<S: Storage> {
 }
 
 impl<S: Storage> GroupCommit<S> {
-    pub(crate) fn new(queue: Queue, writer: Option<LogWriter<S>>, state: Arc<State<S>>, options: Options) -> Self {
+    pub(crate) fn new(
+        queue: Queue,
+        writer: Option<LogWriter<S>>,
+        state: Arc<State<S>>,
+        options: Options,
+    ) -> Self {
         let read_only = writer.is_none();
         Self {
             queue: Mutex::new(queue),
@@ -129,12 +134,13 @@ impl<S: Storage> GroupCommit<S> {
             Durability::Disk => Some(Want::Durable(sequence)),
             Durability::Buffered => {
                 if queue.unsynced_since.is_none() {
-                    queue.unsynced_since = Some(self.now());
+                    queue.unsynced_since = Some(Self::now());
                     call = true;
                 }
                 // Once, when it passes the mark.
                 let mark = self.write_out_at();
-                call |= queue.pending_bytes() >= mark && !std::mem::replace(&mut queue.background_wanted, true);
+                call |=
+                    queue.pending_bytes() >= mark && !std::mem::replace(&mut queue.background_wanted, true);
                 (self.state.visible() < sequence).then_some(Want::Visible(sequence))
             }
         };
@@ -150,7 +156,7 @@ impl<S: Storage> GroupCommit<S> {
     }
 
     #[allow(clippy::disallowed_methods)] // Deadlines are real time; no recorded byte depends on it.
-    pub(crate) fn now(&self) -> web_time::Instant {
+    pub(crate) fn now() -> web_time::Instant {
         web_time::Instant::now()
     }
 

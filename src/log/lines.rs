@@ -26,7 +26,8 @@ impl<S: Storage> LogLines<S> {
         let oldest = files.segments.first().map_or(1, |f| f.first);
         let after = after.unwrap_or(oldest.saturating_sub(1));
         if after + 1 < oldest {
-            let message = format!("the log no longer holds what follows record {after}, only from record {oldest} on");
+            let message =
+                format!("the log no longer holds what follows record {after}, only from record {oldest} on");
             return Err(Error::new(ErrorKind::NotFound, message));
         }
         Ok(Self { storage, all, after, position: None })
@@ -45,7 +46,11 @@ impl<S: Storage> LogLines<S> {
             };
             let note = match self.read_segment(&file, successor.as_ref(), visit).await {
                 // Removed by a compaction since it was listed.
-                Err(error) if error.kind() == ErrorKind::NotFound => return Err(self.overtaken()),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let message =
+                        "the log was compacted away while it was read; start again from a later record";
+                    return Err(Error::new(ErrorKind::NotFound, message));
+                }
                 other => other?,
             };
             if successor.is_none() {
@@ -61,11 +66,6 @@ impl<S: Storage> LogLines<S> {
         let wanted = self.position.as_ref().map_or(self.after + 1, |(_, _, chain)| chain.next);
         let at = newest.iter().rposition(|f| f.first <= wanted)?;
         Some(((*newest.get(at)?).clone(), newest.get(at + 1).map(|f| (*f).clone())))
-    }
-
-    fn overtaken(&self) -> Error {
-        let message = "the log was compacted away while it was read; start again from a later record";
-        Error::new(ErrorKind::NotFound, message)
     }
 
     async fn read_segment(
@@ -86,8 +86,9 @@ impl<S: Storage> LogLines<S> {
         let (start, chain) = match self.position.take() {
             Some((at, offset, chain)) if at == *file => (offset, chain),
             _ => {
-                let (header, len) = segment::read_header(&bytes)
-                    .map_err(|e| Error::corrupt(file.name.clone(), 0, format!("the log is damaged: {}", e.message())))?;
+                let (header, len) = segment::read_header(&bytes).map_err(|e| {
+                    Error::corrupt(file.name.clone(), 0, format!("the log is damaged: {}", e.message()))
+                })?;
                 if self.all {
                     visit(bytes.get(..len - 1).unwrap_or_default())?;
                 }
@@ -103,16 +104,30 @@ impl<S: Storage> LogLines<S> {
         self.position = Some((file.clone(), end.valid_len, end.chain));
         match (end.damage, successor) {
             (Some(damage), Some(_)) => {
-                let message = format!("the log is damaged: {}; restore a backup, or see `pumice repair`", damage.message);
+                let message = format!(
+                    "the log is damaged: {}; restore a backup, or see `pumice repair`",
+                    damage.message
+                );
                 Err(Error::corrupt(file.name.clone(), damage.offset as u64, message))
             }
-            (Some(damage), None) if segment::proves_durable(bytes.get(end.valid_len..).unwrap_or_default(), end.chain.next) => {
-                let message = format!("the log is damaged: {}; restore a backup, or see `pumice repair`", damage.message);
+            (Some(damage), None)
+                if segment::proves_durable(
+                    bytes.get(end.valid_len..).unwrap_or_default(),
+                    end.chain.next,
+                ) =>
+            {
+                let message = format!(
+                    "the log is damaged: {}; restore a backup, or see `pumice repair`",
+                    damage.message
+                );
                 Err(Error::corrupt(file.name.clone(), damage.offset as u64, message))
             }
             (Some(damage), None) => {
                 let place = format!("{} at offset {}", file.name, damage.offset);
-                Ok(Some(format!("the log ends in a torn tail ({}, {place}), as a crash leaves it", damage.message)))
+                Ok(Some(format!(
+                    "the log ends in a torn tail ({}, {place}), as a crash leaves it",
+                    damage.message
+                )))
             }
             (None, _) => Ok(None),
         }

@@ -67,6 +67,7 @@ struct Unapplied {
     changes: Vec<Change>,
 }
 
+#[allow(clippy::struct_excessive_bools)] // Independent facts, each read on its own.
 pub(crate) struct Queue {
     /// Behind the last accepted record.
     chain: Chain,
@@ -103,7 +104,13 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(chain: Chain, time: u64, sealed: bool, segments: Vec<Segment>, compact_due_at: u64) -> Self {
+    pub(crate) fn new(
+        chain: Chain,
+        time: u64,
+        sealed: bool,
+        segments: Vec<Segment>,
+        compact_due_at: u64,
+    ) -> Self {
         let log_bytes = segments.iter().map(|s| s.bytes).sum();
         Self {
             chain,
@@ -169,7 +176,8 @@ impl Queue {
     /// Why no further write is taken, if so.
     pub(crate) fn refusal(&self) -> Result<()> {
         if let Some(cause) = &self.failure {
-            let message = format!("writing stopped after an earlier failure; reopen the database. It was: {cause}");
+            let message =
+                format!("writing stopped after an earlier failure; reopen the database. It was: {cause}");
             return Err(Error::new(ErrorKind::Poisoned, message));
         }
         if self.closing {

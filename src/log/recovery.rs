@@ -5,6 +5,7 @@
 //! moment of this leaves files that open the same way again.
 
 use super::files::{Files, SegmentFile, copy_to_quarantine, remove_if_there};
+use super::salvage;
 use super::writer::{LogWriter, Segment};
 use crate::document::sort_key;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,13 +21,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What opening found and did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Recovery {
     /// What stood behind the last record that counts.
     pub torn: Option<Torn>,
     /// The log did not end with a seal: the last writer was killed, crashed, or is still at work.
     pub unclean: bool,
+    /// What could not be read, in [`RecoveryMode::Salvage`].
+    pub damage: Vec<Error>,
     /// Records read from the log, those that a snapshot covers already included.
     pub replayed: u64,
 }
@@ -88,8 +91,11 @@ pub(crate) async fn open<S: Storage>(
     cache: Arc<crate::snapshot::BlockCache>,
     files: &Files,
 ) -> Result<Opened<S>> {
+    if options.recovery == RecoveryMode::Salvage {
+        return salvage::open(storage, cache, files).await;
+    }
     let (tables, stale_snapshots) = files.open_snapshots(&storage, &cache).await?;
-    let covered = tables.last().map_or(0, |t| t.sequence());
+    let covered = tables.last().map_or(0, Table::sequence);
     let memtable = Memtable::default();
     let replayed = replay(&*storage, files, covered, options.recovery, &memtable).await?;
     let mut tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
@@ -109,10 +115,14 @@ pub(crate) async fn open<S: Storage>(
             store
         }
     };
-    let mut report = Recovery { torn: torn(&replayed), unclean, replayed: 0 };
-    report.replayed = replayed.ends.iter().zip(&replayed.loaded).map(|(e, l)| e.chain.next - l.header.first).sum();
+    let mut report = Recovery { torn: torn(&replayed), unclean, ..Recovery::default() };
+    report.replayed =
+        replayed.ends.iter().zip(&replayed.loaded).map(|(e, l)| e.chain.next - l.header.first).sum();
     if chain.last() < covered {
-        let message = format!("the log ends at record {} but a snapshot covers {covered}; see `pumice repair`", chain.last());
+        let message = format!(
+            "the log ends at record {} but a snapshot covers {covered}; see `pumice repair`",
+            chain.last()
+        );
         return Err(Error::new(ErrorKind::Corrupt, message));
     }
     let mut epoch = replayed.loaded.last().map_or(1, |l| l.header.epoch);
@@ -120,7 +130,7 @@ pub(crate) async fn open<S: Storage>(
     let mut sealed = !unclean;
     let mut writer = None;
     if !options.read_only {
-        let recovered = make_writable(&storage, files, &replayed, store, options, &mut report).await?;
+        let recovered = make_writable(&storage, files, &replayed, store, &mut report).await?;
         for name in stale_snapshots.iter().chain(&files.stale_segments(covered)) {
             remove_if_there(&*storage, name).await?;
         }
@@ -210,7 +220,8 @@ async fn replay<S: Storage>(
 
 /// Whether a segment's creation was finished: what it carries over is all there.
 fn is_whole(header: &Header, header_len: usize, bytes: &[u8]) -> bool {
-    let Some(end) = usize::try_from(header.carried).ok().and_then(|carried| header_len.checked_add(carried)) else {
+    let Some(end) = usize::try_from(header.carried).ok().and_then(|carried| header_len.checked_add(carried))
+    else {
         return false;
     };
     let chain = Chain { next: header.first, previous: header.previous };
@@ -251,8 +262,10 @@ fn walk_all(replayed: &mut Replayed, covered: u64, mode: RecoveryMode, memtable:
         let next = replayed.loaded.get(index + 1);
         let is_last = next.is_none();
         let chain = Chain { next: segment.header.first, previous: segment.header.previous };
-        let continues = expected.is_none_or(|expected| expected == chain) && segment.file.first == segment.header.first;
-        let limit = next.map_or(segment.bytes.len(), |n| usize::try_from(n.header.previous_len).unwrap_or(usize::MAX));
+        let continues =
+            expected.is_none_or(|expected| expected == chain) && segment.file.first == segment.header.first;
+        let limit = next
+            .map_or(segment.bytes.len(), |n| usize::try_from(n.header.previous_len).unwrap_or(usize::MAX));
         let end = match segment.bytes.get(..limit) {
             _ if !continues => Err((0, "the segment does not continue the one before it".to_owned())),
             None => Err((segment.bytes.len(), "the segment is shorter than the next one says".to_owned())),
@@ -280,6 +293,7 @@ fn walk_all(replayed: &mut Replayed, covered: u64, mode: RecoveryMode, memtable:
             };
             let accepted = match mode {
                 RecoveryMode::Strict => false,
+                // Salvage does not come here.
                 RecoveryMode::TornTail | RecoveryMode::Salvage => torn,
                 RecoveryMode::PointInTime => end.is_ok(),
             };
@@ -377,7 +391,6 @@ async fn make_writable<S: Storage>(
     files: &Files,
     replayed: &Replayed,
     store: [u8; 16],
-    options: &Options,
     report: &mut Recovery,
 ) -> Result<Writable<S>> {
     let tail = replayed.loaded.last().zip(replayed.ends.last());
@@ -391,7 +404,8 @@ async fn make_writable<S: Storage>(
     if let (Some(torn), Some((segment, end))) = (&mut report.torn, tail) {
         let behind = segment.bytes.get(end.valid_len..).unwrap_or_default();
         let behind = segment::without_zero_tail(behind);
-        torn.quarantined = Some(copy_to_quarantine(&**storage, &segment.file.name, torn.offset, behind).await?);
+        torn.quarantined =
+            Some(copy_to_quarantine(&**storage, &segment.file.name, torn.offset, behind).await?);
     }
     for file in replayed.given_up.iter().rev() {
         let bytes = storage.read_at(&file.name, 0, usize::MAX).await?;
@@ -416,8 +430,12 @@ async fn resume<S: Storage>(storage: &Arc<S>, segment: &Loaded, end: &End) -> Re
     let bytes = end.valid_len as u64;
     // The storage may have grown the file ahead; appending goes on at the end that counts.
     storage.truncate(&segment.file.name, bytes).await?;
-    let active =
-        Segment { name: segment.file.name.clone(), first: segment.header.first, last: end.chain.last(), bytes };
+    let active = Segment {
+        name: segment.file.name.clone(),
+        first: segment.header.first,
+        last: end.chain.last(),
+        bytes,
+    };
     let header = &segment.header;
     let writer = LogWriter::resume(Arc::clone(storage), header.store, header.epoch, active, end.chain);
     Ok(Writable { writer, resumed: true, previous_cut: None })

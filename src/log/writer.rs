@@ -31,7 +31,13 @@ pub(crate) struct LogWriter<S> {
 
 impl<S: Storage> LogWriter<S> {
     /// Goes on in `active`, an existing segment that ends soundly in `chain`.
-    pub(crate) fn resume(storage: Arc<S>, store: [u8; 16], epoch: u64, active: Segment, chain: Chain) -> Self {
+    pub(crate) fn resume(
+        storage: Arc<S>,
+        store: [u8; 16],
+        epoch: u64,
+        active: Segment,
+        chain: Chain,
+    ) -> Self {
         Self { storage, store, epoch, active, chain, unsynced: false }
     }
 

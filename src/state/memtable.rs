@@ -134,7 +134,11 @@ impl Memtable {
             return None;
         }
         let found = inner.documents.range::<[u8], _>(range);
-        if reverse { inner.collect(found.rev(), sequence, limit, out) } else { inner.collect(found, sequence, limit, out) }
+        if reverse {
+            inner.collect(found.rev(), sequence, limit, out)
+        } else {
+            inner.collect(found, sequence, limit, out)
+        }
     }
 }
 
@@ -150,8 +154,13 @@ impl Inner {
                 let replaced = std::mem::replace(&mut versions.latest, version);
                 let newer = versions.latest.sequence;
                 if !versions.older.is_empty() {
-                    let following: Vec<u64> =
-                        versions.older.iter().skip(1).map(|v| v.sequence).chain([replaced.sequence]).collect();
+                    let following: Vec<u64> = versions
+                        .older
+                        .iter()
+                        .skip(1)
+                        .map(|v| v.sequence)
+                        .chain([replaced.sequence])
+                        .collect();
                     let mut following = following.into_iter();
                     versions.older.retain(|v| following.next().is_some_and(|next| needed(v.sequence, next)));
                 }
@@ -180,7 +189,11 @@ impl Inner {
             if let Some(version) = versions.at(sequence)
                 && self.dropped(collection_of(key), sequence).is_none_or(|d| d < version.sequence)
             {
-                out.push(MemEntry { key: key.clone(), sequence: version.sequence, value: version.value.clone() });
+                out.push(MemEntry {
+                    key: key.clone(),
+                    sequence: version.sequence,
+                    value: version.value.clone(),
+                });
             }
             // Counts what was looked at, so that the lock is held briefly whatever is hidden.
             if visited + 1 >= limit {
@@ -195,8 +208,7 @@ impl Inner {
 fn is_empty_range(range: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
     match range {
         (Bound::Included(a), Bound::Included(b)) => a > b,
-        (Bound::Included(a), Bound::Excluded(b)) | (Bound::Excluded(a), Bound::Included(b)) => a >= b,
-        (Bound::Excluded(a), Bound::Excluded(b)) => a >= b,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a >= b,
         _ => false,
     }
 }
@@ -236,7 +248,8 @@ mod tests {
     fn a_drop_hides_what_came_before_it() {
         let table = Memtable::default();
         table.apply(vec![put("a", 1), put("b", 2)], |_, _| true);
-        table.apply(vec![Change::Drop { collection: b"c"[..].into(), sequence: 3 }, put("b", 4)], |_, _| true);
+        table
+            .apply(vec![Change::Drop { collection: b"c"[..].into(), sequence: 3 }, put("b", 4)], |_, _| true);
         assert_eq!(value(&table, "a", 4), Lookup::Gone);
         assert_eq!(value(&table, "never", 4), Lookup::Gone);
         assert_eq!(value(&table, "b", 4), found(4));
