@@ -42,15 +42,11 @@ impl<S: Storage> LogLines<S> {
         loop {
             let files = Files::list(&self.storage).await?;
             let Some((file, successor)) = self.next_file(&files) else {
-                return if files.segments.is_empty() { Ok(None) } else { Err(self.overtaken()) };
+                return if files.segments.is_empty() { Ok(None) } else { Err(overtaken()) };
             };
             let note = match self.read_segment(&file, successor.as_ref(), visit).await {
                 // Removed by a compaction since it was listed.
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    let message =
-                        "the log was compacted away while it was read; start again from a later record";
-                    return Err(Error::new(ErrorKind::NotFound, message));
-                }
+                Err(error) if error.kind() == ErrorKind::NotFound => return Err(overtaken()),
                 other => other?,
             };
             if successor.is_none() {
@@ -139,4 +135,9 @@ impl<S: Storage> LogLines<S> {
             _ => self.all,
         }
     }
+}
+
+fn overtaken() -> Error {
+    let message = "the log was compacted away while it was read; start again from a later record";
+    Error::new(ErrorKind::NotFound, message)
 }
