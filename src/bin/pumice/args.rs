@@ -152,7 +152,7 @@ pub(crate) struct Load {
     /// Lines that are stored together or not at all; in an array, documents
     #[arg(long, value_name = "N", default_value = "1000")]
     pub(crate) batch: NonZeroUsize,
-    /// When a batch counts as stored: once on disk, or once accepted, on disk shortly after
+    /// How soon batches go to disk: each as soon as the disk can, or a few together, shortly after
     #[arg(long, value_enum, default_value = "disk")]
     pub(crate) durability: Durability,
     /// Print how many input lines are safely on disk, a number a line, whenever there are more

@@ -19,7 +19,11 @@ use pumice::{Error, ErrorKind, Options, Result};
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 use window::Window;
+
+/// How long a buffered load gathers batches for one sync.
+const BUFFERED_PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) fn load(args: &Load, notes: &mut Notes) -> Result<Outcome> {
     // Before anything is made: the input may not be there.
@@ -29,15 +33,16 @@ pub(crate) fn load(args: &Load, notes: &mut Notes) -> Result<Outcome> {
         _ => Shape::Entries,
     };
     let mut input = Input::new(window, matches!(shape, Shape::Documents { .. }))?;
-    let durability = match args.durability {
-        Durability::Disk => pumice::Durability::Disk,
-        Durability::Buffered => pumice::Durability::Buffered,
+    // Accepted batches are made durable beside the reading of the next, see `acks`.
+    let db = write::open(&args.db, Options::new().durability(pumice::Durability::Buffered), notes)?;
+    let pause = match args.durability {
+        Durability::Disk => Duration::ZERO,
+        Durability::Buffered => BUFFERED_PAUSE,
     };
-    let db = write::open(&args.db, Options::new().durability(durability), notes)?;
-    let acks = if args.acks { Acks::start(&db, durability)? } else { Acks::none() };
+    let acks = Acks::start(&db, pause, args.acks)?;
     let loaded = load_all(&db, &mut input, &shape, args.batch.get(), &acks, &progress);
     // What was accepted before a bad line is safe as well, and said to be.
-    let acknowledged = acks.finish(&db, loaded.is_ok());
+    let acknowledged = acks.finish(loaded.is_ok());
     write::close(&db, loaded.and(acknowledged))?;
     Ok(Outcome::Done)
 }

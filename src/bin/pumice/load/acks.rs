@@ -1,113 +1,66 @@
-//! `--acks`: tells on stdout how many input lines are safe, as soon as they are and never before.
+//! Makes what a load wrote durable while it goes on, and tells on stdout (`--acks`) how many input lines are safe, as
+//! soon as they are and never before.
+//!
+//! Batches are handed over once they are accepted; a thread of its own syncs, so that reading the next lines and
+//! waiting for the disk go on at the same time, and batches that come meanwhile share a sync.
 
 use pumice::blocking::Db;
-use pumice::{Durability, Error, Result};
+use pumice::{Error, ErrorKind, Result};
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How often a buffered load is made durable and told so.
-const INTERVAL: Duration = Duration::from_millis(20);
-
 pub(super) struct Acks {
-    shared: Arc<Shared>,
-    mode: Mode,
-}
-
-enum Mode {
-    Silent,
-    /// Batches are durable when they return.
-    Each,
-    /// Batches are accepted when they return; a thread syncs.
-    Synced {
-        stop: Sender<()>,
-        thread: JoinHandle<()>,
-    },
-}
-
-#[derive(Default)]
-struct Shared {
-    accepted: AtomicU64,
-    printer: Mutex<Printer>,
-}
-
-#[derive(Default)]
-struct Printer {
-    printed: Option<u64>,
-    /// Nobody reads what is printed.
-    deaf: bool,
-    failure: Option<Error>,
+    accepted: Sender<u64>,
+    thread: JoinHandle<Result<Printer>>,
 }
 
 impl Acks {
-    pub(super) fn none() -> Self {
-        Self { shared: Arc::default(), mode: Mode::Silent }
-    }
-
-    pub(super) fn start(db: &Db, durability: Durability) -> Result<Self> {
-        let shared = Arc::new(Shared::default());
-        if durability == Durability::Disk {
-            return Ok(Self { shared, mode: Mode::Each });
-        }
-        let (stop, stopped) = mpsc::channel();
-        let (db, for_thread) = (db.clone(), Arc::clone(&shared));
-        let run = move || {
-            while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                // A failure comes back with the next batch, or at the end.
-                if for_thread.sync(&db).is_err() {
-                    break;
-                }
-            }
-        };
-        let thread = thread::Builder::new().name("acks".to_owned()).spawn(run);
+    /// Syncs at once when there is something to sync, or `pause` later. Prints if asked to.
+    pub(super) fn start(db: &Db, pause: Duration, print: bool) -> Result<Self> {
+        let (sender, accepted) = mpsc::channel();
+        let db = db.clone();
+        let printer = Printer { printed: None, silent: !print, failure: None };
+        let thread = thread::Builder::new().name("acks".to_owned());
+        let thread = thread.spawn(move || sync_all(&db, &accepted, pause, printer));
         let thread = thread.map_err(|e| Error::io("start a thread", "acks", e))?;
-        Ok(Self { shared, mode: Mode::Synced { stop, thread } })
+        Ok(Self { accepted: sender, thread })
     }
 
     /// The first `lines` lines are accepted by the database.
     pub(super) fn accepted(&self, lines: u64) {
-        self.shared.accepted.store(lines, Ordering::Release);
-        if matches!(self.mode, Mode::Each) {
-            self.shared.printer().print(lines);
-        }
+        // Without a receiver a sync has failed: the next batch fails for it, or the end does.
+        let _ = self.accepted.send(lines);
     }
 
-    /// Makes everything accepted durable and says so. `complete` when that is the whole input.
-    pub(super) fn finish(self, db: &Db, complete: bool) -> Result<()> {
-        match self.mode {
-            Mode::Silent => return Ok(()),
-            Mode::Each => {}
-            Mode::Synced { stop, thread } => {
-                drop(stop);
-                // It cannot panic, and what it did is in `shared`.
-                let _ = thread.join();
-                self.shared.sync(db)?;
-            }
-        }
-        let mut printer = self.shared.printer();
+    /// Waits until everything accepted is durable and told. `complete` when that is the whole input.
+    pub(super) fn finish(self, complete: bool) -> Result<()> {
+        drop(self.accepted);
+        let broken = || Error::new(ErrorKind::Io, "the thread that syncs ended early");
+        let mut printer = self.thread.join().map_err(|_| broken())??;
         if complete && printer.printed.is_none() {
             printer.write(0);
         }
-        printer.failure.take().map_or(Ok(()), Err)
+        printer.failure.map_or(Ok(()), Err)
     }
 }
 
-impl Shared {
-    fn printer(&self) -> std::sync::MutexGuard<'_, Printer> {
-        self.printer.lock().unwrap_or_else(PoisonError::into_inner)
+fn sync_all(db: &Db, accepted: &Receiver<u64>, pause: Duration, mut printer: Printer) -> Result<Printer> {
+    for lines in accepted {
+        thread::sleep(pause);
+        let lines = accepted.try_iter().last().unwrap_or(lines);
+        db.sync()?;
+        printer.print(lines);
     }
+    Ok(printer)
+}
 
-    fn sync(&self, db: &Db) -> Result<()> {
-        let lines = self.accepted.load(Ordering::Acquire);
-        if lines > self.printer().printed.unwrap_or(0) {
-            db.sync()?;
-            self.printer().print(lines);
-        }
-        Ok(())
-    }
+struct Printer {
+    printed: Option<u64>,
+    /// Nobody asked for it, or nobody reads it any more.
+    silent: bool,
+    failure: Option<Error>,
 }
 
 impl Printer {
@@ -119,12 +72,12 @@ impl Printer {
 
     fn write(&mut self, lines: u64) {
         self.printed = Some(lines);
-        if self.deaf {
+        if self.silent {
             return;
         }
         let mut out = io::stdout().lock();
         if let Err(error) = writeln!(out, "{lines}").and_then(|()| out.flush()) {
-            self.deaf = true;
+            self.silent = true;
             // The load is worth finishing when the listener has gone.
             if error.kind() != io::ErrorKind::BrokenPipe {
                 self.failure = Some(Error::io("write", "stdout", error));
