@@ -53,6 +53,7 @@ fn only_put_and_load_make_a_database() {
         run(args).fails("no database");
         assert!(!place.path("app").exists(), "{args:?}");
     }
+    run(&["put", db, "c", "k", "nonsense"]).fails("not valid JSON");
     run(&["load", db, &place.arg("no-such-file")]).fails("no-such-file");
     assert!(!place.path("app").exists());
     fs::create_dir(place.path("app")).unwrap();

@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::args::{Collection, Compact, Delete, Put};
 use crate::output::{Notes, Progress};
 use pumice::blocking::Db;
-use pumice::{Error, ErrorKind, Options, Result, SyncDiskStorage};
+use pumice::{Error, ErrorKind, MemoryStorage, Options, Result, SyncDiskStorage};
 use std::borrow::Cow;
 use std::io::{self, Read};
 use std::path::Path;
@@ -35,6 +35,11 @@ pub(crate) fn put(args: &Put, notes: &mut Notes) -> Result<Outcome> {
         None | Some("-") => Cow::Owned(read_stdin()?),
         Some(text) => Cow::Borrowed(text),
     };
+    if SyncDiskStorage::open_read_only(&args.db).is_err() {
+        // What cannot be stored makes no database either.
+        let trial = Db::open_with(MemoryStorage::new(), Options::new())?;
+        trial.collection(&args.collection).put_raw(&args.key, &json)?;
+    }
     let db = open(&args.db, Options::new(), notes)?;
     let written = db.collection(&args.collection).put_raw(&args.key, &json);
     close(&db, written.map(|_| Outcome::Done))
