@@ -224,7 +224,7 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
     while merge.advance().await? {
         builder.push(merge.key(), merge.sequence(), merge.value())?;
         if builder.output_len() >= WRITE_BYTES {
-            if core.commit.queue().closing {
+            if core.gives_up_compaction() {
                 return Err(closed());
             }
             let chunk = builder.take_output();
@@ -238,7 +238,11 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
         }
     }
     let finished = builder.finish(&job.drops())?;
-    core.storage.append(name, &finished.tail).await?;
+    // The footer makes the file count, so everything before it must be durable first.
+    let (rest, footer) = finished.tail.split_at(finished.tail.len().saturating_sub(format::FOOTER_LEN));
+    core.storage.append(name, rest).await?;
+    core.storage.sync(name).await?;
+    core.storage.append(name, footer).await?;
     core.storage.sync(name).await?;
     read_back(core, name, &finished.summary).await
 }

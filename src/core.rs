@@ -116,8 +116,11 @@ impl<S: Storage> Core<S> {
     async fn shut_down(&self) {
         // Its failure, if it had one, was reported to whoever asked for it.
         let _ = self.commit.until(Want::NotCompacting, Caller::Blocking).await;
-        let healthy = self.commit.queue().failure.is_none();
-        if healthy && let Err(error) = self.commit.take_turn(Duty::Seal).await {
+        let unsealed = {
+            let queue = self.commit.queue();
+            queue.failure.is_none() && !queue.sealed
+        };
+        if unsealed && let Err(error) = self.commit.take_turn(Duty::Seal).await {
             tracing::error!(%error, "closing the log failed");
         }
         let covered = self.state.parts().tables.first().map_or(0, |t| t.sequence());
@@ -146,6 +149,14 @@ impl<S: Storage> Core<S> {
             self.commit.wake();
             self.commit.background.notify();
         }
+    }
+
+    /// Whether closing ends a running compaction. One that the log needs badly goes on to its end: a database that is
+    /// always opened just for a moment would never get to finish one.
+    pub(crate) fn gives_up_compaction(&self) -> bool {
+        let queue = self.commit.queue();
+        let needed = self.options.compact_at.is_some_and(|at| queue.log_bytes >= at.saturating_mul(2));
+        queue.closing && !needed
     }
 
     pub(crate) fn failure(&self) -> Option<Error> {

@@ -342,6 +342,7 @@ impl<S: Storage> Lead<'_, S> {
                 }
                 if outcome.complete.is_some() {
                     queue.segments.push(outcome.active);
+                    queue.sealed = false;
                 }
                 if outcome.sync {
                     queue.durable = outcome.chain.last();
