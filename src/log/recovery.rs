@@ -185,6 +185,15 @@ pub(crate) async fn was_overtaken<S: Storage>(storage: &S, before: &Files) -> bo
     Files::list(storage).await.is_ok_and(|now| now != *before)
 }
 
+/// Whether the bytes behind the last record that counts have changed since: then a writer is at work on them.
+pub(crate) async fn is_being_written<S: Storage>(storage: &S, report: &Recovery) -> bool {
+    let Some(torn) = &report.torn else { return false };
+    match storage.read_at(&torn.file, torn.offset, usize::MAX).await {
+        Ok(now) => segment::without_zero_tail(&now).len() as u64 != torn.bytes,
+        Err(_) => true,
+    }
+}
+
 fn check_identity<S: Storage>(tables: &[Arc<Table<S>>], replayed: &Replayed) -> Result<()> {
     let mut ids = tables.iter().map(|t| (t.store_id(), t.name().to_owned()));
     let mut segments = replayed.loaded.iter().map(|l| (l.header.store, l.file.name.clone()));
