@@ -394,6 +394,11 @@ async fn make_writable<S: Storage>(
         remove_all(&**storage, &replayed.leftovers).await?;
         return resume(storage, segment, end).await;
     }
+    if let Some((segment, _)) = tail {
+        // A killed process leaves records that no sync has reached. Were a power cut to take them back after some of
+        // their copies are on the disk, those would look like records that this segment lost.
+        storage.sync(&segment.file.name).await?;
+    }
     if let (Some(torn), Some((segment, end))) = (&mut report.torn, tail) {
         let behind = segment.bytes.get(end.valid_len..).unwrap_or_default();
         let behind = segment::without_zero_tail(behind);
