@@ -241,6 +241,9 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
     let finished = builder.finish(&job.drops())?;
     core.storage.append(name, &finished.tail).await?;
     core.storage.sync(name).await?;
+    // Only now: a power cut may keep the end of a file and lose what stands before it.
+    core.storage.append(name, &finished.footer).await?;
+    core.storage.sync(name).await?;
     read_back(core, name, &finished.summary).await
 }
 
