@@ -125,9 +125,7 @@ pub(crate) async fn open<S: Storage>(
     let mut writer = None;
     if !options.read_only {
         let recovered = make_writable(&storage, files, &replayed, store, &mut report).await?;
-        for name in stale_snapshots.iter().chain(&files.stale_segments(covered)) {
-            remove_if_there(&*storage, name).await?;
-        }
+        remove_replaced(&*storage, files, &tables, &stale_snapshots, covered).await?;
         sealed = recovered.resumed;
         epoch = recovered.writer.epoch();
         segments.retain(|s| s.first < recovered.writer.active().first);
@@ -139,6 +137,28 @@ pub(crate) async fn open<S: Storage>(
         writer = Some(recovered.writer);
     }
     Ok(Opened { tables, memtable, chain, time, store, epoch, segments, writer, sealed, report })
+}
+
+/// Removes the files that the snapshots `tables` have replaced.
+async fn remove_replaced<S: Storage>(
+    storage: &S,
+    files: &Files,
+    tables: &[Arc<Table<S>>],
+    stale_snapshots: &[String],
+    covered: u64,
+) -> Result<()> {
+    let stale_segments = files.stale_segments(covered);
+    if stale_snapshots.is_empty() && stale_segments.is_empty() {
+        return Ok(());
+    }
+    for table in tables {
+        // A process can be killed between writing a snapshot and syncing it: it reads well, and may still be lost.
+        storage.sync(table.name()).await?;
+    }
+    for name in stale_snapshots.iter().chain(&stale_segments) {
+        remove_if_there(storage, name).await?;
+    }
+    Ok(())
 }
 
 /// Whether a database that could not be opened beside its writer looks different by now: then try again.
