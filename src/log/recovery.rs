@@ -131,9 +131,7 @@ pub(crate) async fn open<S: Storage>(
     let mut writer = None;
     if !options.read_only {
         let recovered = make_writable(&storage, files, &replayed, store, &mut report).await?;
-        for name in stale_snapshots.iter().chain(&files.stale_segments(covered)) {
-            remove_if_there(&*storage, name).await?;
-        }
+        remove_replaced(&*storage, files, &tables, &stale_snapshots, covered).await?;
         sealed = recovered.resumed;
         epoch = recovered.writer.epoch();
         segments.retain(|s| s.first < recovered.writer.active().first);
@@ -178,6 +176,28 @@ async fn open_snapshots<S: Storage>(
         }
         return Ok((tables, others));
     }
+}
+
+/// Removes the files that the snapshots `tables` have replaced.
+async fn remove_replaced<S: Storage>(
+    storage: &S,
+    files: &Files,
+    tables: &[Arc<Table<S>>],
+    stale_snapshots: &[String],
+    covered: u64,
+) -> Result<()> {
+    let stale_segments = files.stale_segments(covered);
+    if stale_snapshots.is_empty() && stale_segments.is_empty() {
+        return Ok(());
+    }
+    for table in tables {
+        // A process can be killed between writing a snapshot and syncing it: it reads well, and may still be lost.
+        storage.sync(table.name()).await?;
+    }
+    for name in stale_snapshots.iter().chain(&stale_segments) {
+        remove_if_there(storage, name).await?;
+    }
+    Ok(())
 }
 
 /// Whether a database that could not be opened beside its writer looks different by now: then try again.
@@ -442,6 +462,11 @@ async fn make_writable<S: Storage>(
     {
         remove_all(&**storage, &replayed.leftovers).await?;
         return resume(storage, segment, end).await;
+    }
+    if let Some((segment, _)) = tail {
+        // A killed process leaves records that no sync has reached. Were a power cut to take them back after some of
+        // their copies are on the disk, those would look like records that this segment lost.
+        storage.sync(&segment.file.name).await?;
     }
     if let (Some(torn), Some((segment, end))) = (&mut report.torn, tail) {
         let behind = segment.bytes.get(end.valid_len..).unwrap_or_default();
