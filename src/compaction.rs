@@ -4,8 +4,7 @@
 //! reader before it counts; only then does what it replaces go. A failure at any step leaves the old files in charge.
 
 use crate::core::Core;
-use crate::document::SEPARATOR;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::snapshot as format;
 use crate::log::group_commit::{Caller, Duty};
 use crate::log::queue::{Want, closed};
@@ -219,13 +218,13 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
     let show = if job.header.base == 0 { Show::Documents } else { Show::Everything };
     let everything: KeyRange = (Bound::Unbounded, Bound::Unbounded);
     let mut merge = Merge::new(&job.inputs, u64::MAX, &everything, Direction::Forward, show);
-    let mut builder = SnapshotBuilder::new(job.header.clone());
+    let mut builder = SnapshotBuilder::new(job.header);
     core.storage.create(name).await?;
     let mut unsynced = 0;
     while merge.advance().await? {
         builder.push(merge.key(), merge.sequence(), merge.value())?;
         if builder.output_len() >= WRITE_BYTES {
-            if core.commit.queue().closing {
+            if core.gives_up_compaction() {
                 return Err(closed());
             }
             let chunk = builder.take_output();
@@ -239,7 +238,11 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
         }
     }
     let finished = builder.finish(&job.drops())?;
-    core.storage.append(name, &finished.tail).await?;
+    // The footer makes the file count, so everything before it must be durable first.
+    let (rest, footer) = finished.tail.split_at(finished.tail.len().saturating_sub(format::FOOTER_LEN));
+    core.storage.append(name, rest).await?;
+    core.storage.sync(name).await?;
+    core.storage.append(name, footer).await?;
     core.storage.sync(name).await?;
     read_back(core, name, &finished.summary).await
 }
@@ -248,7 +251,7 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
 async fn read_back<S: Storage>(core: &Core<S>, name: &str, written: &Summary) -> Result<Arc<Table<S>>> {
     let opened = Table::open(Arc::clone(&core.storage), name, Arc::clone(&core.cache)).await?;
     let table = match opened {
-        OpenOutcome::Table(table) => Arc::new(table),
+        OpenOutcome::Table(table) => Arc::<Table<S>>::from(table),
         OpenOutcome::NoFooter(error) => return Err(error),
     };
     if table.verify().await? != *written {

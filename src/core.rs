@@ -7,7 +7,7 @@ use crate::log::group_commit::{Caller, Duty, GroupCommit};
 use crate::log::queue::{Queue, Want, closed};
 use crate::log::recovery::{self, Opened, Recovery};
 use crate::log::writer::Segment;
-use crate::options::Options;
+use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
 use crate::state::State;
 use crate::storage::{Storage, platform};
@@ -40,7 +40,8 @@ pub(crate) struct Core<S: Storage> {
 const READ_ONLY_ATTEMPTS: usize = 20;
 
 impl<S: Storage> Core<S> {
-    pub(crate) async fn open(storage: S, options: Options) -> Result<Self> {
+    pub(crate) async fn open(storage: S, mut options: Options) -> Result<Self> {
+        options.read_only |= options.recovery == RecoveryMode::Salvage;
         let storage = Arc::new(storage);
         let cache = Arc::new(BlockCache::new(options.cache_bytes));
         let mut attempts = 0;
@@ -115,8 +116,11 @@ impl<S: Storage> Core<S> {
     async fn shut_down(&self) {
         // Its failure, if it had one, was reported to whoever asked for it.
         let _ = self.commit.until(Want::NotCompacting, Caller::Blocking).await;
-        let healthy = self.commit.queue().failure.is_none();
-        if healthy && let Err(error) = self.commit.take_turn(Duty::Seal).await {
+        let unsealed = {
+            let queue = self.commit.queue();
+            queue.failure.is_none() && !queue.sealed
+        };
+        if unsealed && let Err(error) = self.commit.take_turn(Duty::Seal).await {
             tracing::error!(%error, "closing the log failed");
         }
         let covered = self.state.parts().tables.first().map_or(0, |t| t.sequence());
@@ -145,6 +149,14 @@ impl<S: Storage> Core<S> {
             self.commit.wake();
             self.commit.background.notify();
         }
+    }
+
+    /// Whether closing ends a running compaction. One that the log needs badly goes on to its end: a database that is
+    /// always opened just for a moment would never get to finish one.
+    pub(crate) fn gives_up_compaction(&self) -> bool {
+        let queue = self.commit.queue();
+        let needed = self.options.compact_at.is_some_and(|at| queue.log_bytes >= at.saturating_mul(2));
+        queue.closing && !needed
     }
 
     pub(crate) fn failure(&self) -> Option<Error> {
@@ -182,7 +194,7 @@ impl<S: Storage> Core<S> {
         if let Some(since) = queue.unsynced_since {
             // Begun early enough that the sync itself fits into the promised interval.
             let patience = self.options.flush_interval * 3 / 4;
-            let waited = self.commit.now().saturating_duration_since(since);
+            let waited = GroupCommit::<S>::now().saturating_duration_since(since);
             return match patience.checked_sub(waited) {
                 Some(rest) if !rest.is_zero() => Plan::Wait(Some(rest)),
                 _ => Plan::Lead(Duty::Sync),

@@ -83,9 +83,8 @@ impl<S: Storage> Db<S> {
     /// nothing to open read-only, and whatever the storage fails with.
     pub async fn open_with(storage: S, options: Options) -> Result<Self> {
         let durability = options.durability;
-        let read_only = options.read_only;
         let core = Arc::new(Core::open(storage, options).await?);
-        let task = if read_only { None } else { Some(core.start()?) };
+        let task = if core.options.read_only { None } else { Some(core.start()?) };
         Ok(Self { handle: Arc::new(Handle { core, task }), durability })
     }
 

@@ -5,4 +5,5 @@ pub(crate) mod group_commit;
 pub(crate) mod lines;
 pub(crate) mod queue;
 pub(crate) mod recovery;
+pub(crate) mod salvage;
 pub(crate) mod writer;

@@ -9,13 +9,15 @@ mod cache;
 mod cursor;
 mod path;
 mod table;
+mod tally;
 mod verify;
 
-pub(crate) use crate::format::snapshot::{SnapshotHeader, file_name, parse_name};
-pub(crate) use builder::{Finished, Layout, SnapshotBuilder, Summary};
+pub(crate) use crate::format::snapshot::SnapshotHeader;
+pub(crate) use builder::SnapshotBuilder;
 pub(crate) use cache::BlockCache;
-pub(crate) use cursor::{Direction, EntryRef, KeyRange, TableCursor};
-pub(crate) use table::{Found, OpenOutcome, Table};
+pub(crate) use cursor::{Direction, KeyRange, TableCursor};
+pub(crate) use table::{OpenOutcome, Table};
+pub(crate) use tally::Summary;
 
 #[cfg(test)]
 mod tests;

@@ -55,7 +55,7 @@ pub async fn verify<S: Storage>(storage: &Arc<S>) -> Result<Verification> {
 async fn verify_files<S: Storage>(storage: &Arc<S>, files: &Files) -> Result<Verification> {
     let mut found = Verification::default();
     let cache = Arc::new(BlockCache::new(1 << 20));
-    match files.open_snapshots(storage, &cache).await {
+    match files.open_snapshots(storage, &cache, &[]).await {
         Ok((tables, _)) => {
             for table in tables {
                 found.snapshots += 1;

@@ -163,7 +163,9 @@ impl<S: Storage, F: Fn() -> S> Run<S, F> {
             Edit::Drop(c) => (c, None, None),
         });
         self.told.push((sequence.unwrap(), told.collect()));
-        edits.iter().for_each(|edit| edit_model(&mut self.model, edit));
+        for edit in edits {
+            edit_model(&mut self.model, edit);
+        }
     }
 
     fn reopen(&mut self) {

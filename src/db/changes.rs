@@ -99,7 +99,8 @@ impl<S: Storage> Changes<S> {
         Ok(Self { core, after, pinned: after + 1, position: None, ready: VecDeque::new() })
     }
 
-    /// The next change; waits for one when all are read. `None` once the database is closed.
+    /// The next change; waits for one when all are read. `None` once the database is closed, and at the end of one
+    /// opened read-only.
     ///
     /// # Errors
     /// When the log cannot be read, is damaged, or has stopped after a failure.
@@ -107,6 +108,9 @@ impl<S: Storage> Changes<S> {
         loop {
             if let Some(change) = self.ready.pop_front() {
                 return Ok(Some(change));
+            }
+            if self.core.options.read_only && self.core.commit.queue().durable <= self.after {
+                return Ok(None);
             }
             self.core.commit.until(Want::News(self.after), Caller::Async).await?;
             if !self.read_on().await? {
@@ -227,6 +231,6 @@ fn change(bytes: &Bytes, record: &Record<'_>, sequence: u64) -> Option<Change> {
         Op::Drop { collection } => (collection, None, ChangeKind::Drop, None),
         Op::Begin { .. } | Op::Commit { .. } => return None,
     };
-    let key = key.map(|k| k.to_string());
+    let key = key.map(ToString::to_string);
     Some(Change { sequence, collection: collection.to_string(), key, kind, document })
 }

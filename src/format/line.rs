@@ -293,14 +293,18 @@ struct AnyLine<'a> {
     previous: Option<Cow<'a, str>>,
     previous_bytes: Option<u64>,
     carried_bytes: Option<u64>,
-    _s: Option<u64>,
-    #[serde(borrow)]
-    _p: Option<Cow<'a, str>>,
-    _w: Option<u64>,
-    _t: Option<u64>,
-    #[serde(borrow)]
-    _c: Option<Cow<'a, str>>,
-    _n: Option<u64>,
+    #[serde(rename = "_s")]
+    sequence: Option<u64>,
+    #[serde(borrow, rename = "_p")]
+    chain: Option<Cow<'a, str>>,
+    #[serde(rename = "_w")]
+    watermark: Option<u64>,
+    #[serde(rename = "_t")]
+    time: Option<u64>,
+    #[serde(borrow, rename = "_c")]
+    client: Option<Cow<'a, str>>,
+    #[serde(rename = "_n")]
+    number: Option<u64>,
     #[serde(borrow)]
     cmd: Option<Cow<'a, str>>,
     collection: Option<String>,
@@ -348,19 +352,19 @@ fn parse_store(digits: &str) -> Option<[u8; 16]> {
 }
 
 fn record_or_seal(line: AnyLine<'_>, checksum: u32) -> Option<Line<'_>> {
-    let previous = parse_checksum(line._p.as_deref()?.as_bytes())?;
-    let (time, command) = (line._t?, line.cmd?);
+    let previous = parse_checksum(line.chain.as_deref()?.as_bytes())?;
+    let (time, command) = (line.time?, line.cmd?);
     if command == "SEAL" {
-        return Some(Line::Seal(Seal { previous, watermark: line._w?, time }));
+        return Some(Line::Seal(Seal { previous, watermark: line.watermark?, time }));
     }
-    let origin = match (line._c, line._n) {
+    let origin = match (line.client, line.number) {
         (Some(client), Some(number)) => Some(Origin { client, number }),
         (None, None) => None,
         _ => return None,
     };
     let (collection, key) = (Cow::Owned(line.collection?), Cow::Owned(line.key?));
     let op = op(&command, collection, key, line.value?.get())?;
-    let record = Record { sequence: line._s?, previous, watermark: line._w, time, origin, op };
+    let record = Record { sequence: line.sequence?, previous, watermark: line.watermark, time, origin, op };
     Some(Line::Record { record, checksum })
 }
 
@@ -429,7 +433,7 @@ mod tests {
             r#"{ "value": {"a":1.50}, "key":"u7","_t":1790000000000,"collection":"users","_w":1036,"cmd":"INSERT","_p":"9a3f01c2","_s":1042"#,
         );
         let sum = crc32c::crc32c(body.as_bytes());
-        body.push_str(&format!(",\"_x\":\"{sum:08x}\"}}"));
+        body = format!("{body},\"_x\":\"{sum:08x}\"}}");
         assert_eq!(decode(body.as_bytes()).unwrap(), Line::Record { record, checksum: sum });
     }
 

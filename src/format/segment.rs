@@ -141,6 +141,53 @@ pub(crate) fn walk<'a>(
     end
 }
 
+/// Visits every intact record in `bytes`, batches as a whole, whatever is damaged between them. Returns the damage.
+///
+/// Behind damage a record may belong to a batch whose beginning is gone. It is held back until the next commit, which
+/// tells that it did, or the next beginning, seal or end, which tell that it did not.
+pub(crate) fn salvage<'a>(bytes: &'a [u8], mut visit: impl FnMut(&[Record<'a>])) -> Vec<Damage> {
+    let mut damage = Vec::new();
+    let mut chain = Chain::START;
+    let mut batch: Option<Batch<'a>> = None;
+    let mut held: Option<Vec<Record<'a>>> = None;
+    let mut at = 0;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !only_zeros(rest)) {
+        let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let found = next_line(rest).and_then(|(_, line)| match line {
+            Line::Header(_) => Ok(Step::Within),
+            Line::Seal(seal) => Ok(Step::Sealed { watermark: seal.watermark, time: seal.time }),
+            Line::Record { record, .. } if held.is_some() && matches!(record.op, Op::Commit { .. }) => {
+                held = None;
+                Ok(Step::Within)
+            }
+            Line::Record { record, checksum } => {
+                if batch.is_none() {
+                    chain = Chain { next: record.sequence, previous: record.previous };
+                }
+                step(Line::Record { record, checksum }, &mut chain, &mut batch, at).map_err(str::to_owned)
+            }
+        });
+        if held.is_some() && (batch.is_some() || matches!(found, Ok(Step::Sealed { .. }))) {
+            visit(&held.take().unwrap_or_default());
+        }
+        match (found, held.as_mut()) {
+            (Ok(Step::Within | Step::Sealed { .. }), _) => {}
+            (Ok(Step::Single(record)), Some(held)) => held.push(record),
+            (Ok(Step::Single(record)), None) => visit(std::slice::from_ref(&record)),
+            (Ok(Step::Batch(whole, _)), _) => visit(&whole.records),
+            (Err(message), _) => {
+                batch = None;
+                held.get_or_insert_default();
+                damage.push(Damage { offset: at, message });
+            }
+        }
+        at += len;
+    }
+    visit(&held.unwrap_or_default());
+    damage.extend(batch.map(|b| Damage { offset: b.offset, message: "the batch has no commit".into() }));
+    damage
+}
+
 struct Batch<'a> {
     name: String,
     offset: usize,
@@ -318,6 +365,30 @@ mod tests {
         let (seen, end) = sequences(&closed.bytes);
         assert_eq!(seen, [1, 5]);
         assert!(end.sealed && end.damage.is_none() && end.valid_len == closed.bytes.len());
+    }
+
+    #[test]
+    fn salvage_shows_what_is_whole_and_no_part_of_a_batch() {
+        let name = || "2".into();
+        let built = Builder::new().put(None).op(None, Op::Begin { batch: name() }).put(None).put(None);
+        let built = built.op(None, Op::Commit { batch: name() }).put(None).seal();
+        let shown = |bytes: &[u8]| {
+            let mut sequences = Vec::new();
+            let damage = salvage(bytes, |records| sequences.extend(records.iter().map(|r| r.sequence)));
+            (sequences, damage.len())
+        };
+        assert_eq!(shown(&built.bytes), (vec![1, 3, 4, 6], 0));
+        let lines: Vec<usize> = memchr::memchr_iter(b'\n', &built.bytes).collect();
+        let without = |line: usize| {
+            let mut damaged = built.bytes.clone();
+            damaged[lines[line] - 30] ^= 1;
+            shown(&damaged)
+        };
+        assert_eq!(without(0), (vec![3, 4, 6], 1));
+        for line in [1, 2, 3, 4] {
+            assert_eq!(without(line), (vec![1, 6], 1), "line {line}");
+        }
+        assert_eq!(without(5), (vec![1, 3, 4], 1));
     }
 
     #[test]

@@ -7,10 +7,12 @@
 //! Everything is little-endian. Decoding checks magic, checksum and version, and never panics on any input.
 
 mod block;
+mod block_writer;
 mod encoding;
 mod sections;
 
-pub(crate) use block::{Block, BlockWriter, Child, LeafEntry, ValueAt, floor};
+pub(crate) use block::{Block, Child, LeafEntry, ValueAt, floor};
+pub(crate) use block_writer::BlockWriter;
 pub(crate) use encoding::value_checksum;
 pub(crate) use sections::{CollectionCount, Drops, decode_counts, decode_drops, encode_counts, encode_drops};
 

@@ -46,22 +46,30 @@ impl Files {
 
     /// Opens the snapshots that count, oldest first: from the beginning on, always the longest whole one that
     /// continues. Returns them with the names of the others, which were never finished or have been replaced.
+    ///
+    /// `excluded` names files that turned out not to hold what they should.
     pub(crate) async fn open_snapshots<S: Storage>(
         &self,
         storage: &Arc<S>,
         cache: &Arc<BlockCache>,
+        excluded: &[String],
     ) -> Result<(Vec<Table<S>>, Vec<String>)> {
         let (mut tables, mut others) = (Vec::new(), Vec::new());
         let mut covered = 0;
         for file in &self.snapshots {
-            if file.base != covered || file.sequence <= covered {
+            if file.base != covered || file.sequence <= covered || excluded.contains(&file.name) {
                 others.push(file.name.clone());
                 continue;
             }
             match Table::open(Arc::clone(storage), &file.name, Arc::clone(cache)).await? {
                 OpenOutcome::Table(table) => {
+                    if (table.base(), table.sequence()) != (file.base, file.sequence) {
+                        let message =
+                            "the snapshot's name is not its own; rename it back or restore a backup";
+                        return Err(Error::corrupt(file.name.clone(), 0, message));
+                    }
                     covered = table.sequence();
-                    tables.push(table);
+                    tables.push(*table);
                 }
                 // Whether anything is missing without it, the log will tell.
                 OpenOutcome::NoFooter(_) => others.push(file.name.clone()),

@@ -134,7 +134,7 @@ impl<S: Storage> GroupCommit<S> {
             Durability::Disk => Some(Want::Durable(sequence)),
             Durability::Buffered => {
                 if queue.unsynced_since.is_none() {
-                    queue.unsynced_since = Some(self.now());
+                    queue.unsynced_since = Some(Self::now());
                     call = true;
                 }
                 // Once, when it passes the mark.
@@ -156,7 +156,7 @@ impl<S: Storage> GroupCommit<S> {
     }
 
     #[allow(clippy::disallowed_methods)] // Deadlines are real time; no recorded byte depends on it.
-    pub(crate) fn now(&self) -> web_time::Instant {
+    pub(crate) fn now() -> web_time::Instant {
         web_time::Instant::now()
     }
 
@@ -342,6 +342,7 @@ impl<S: Storage> Lead<'_, S> {
                 }
                 if outcome.complete.is_some() {
                     queue.segments.push(outcome.active);
+                    queue.sealed = false;
                 }
                 if outcome.sync {
                     queue.durable = outcome.chain.last();

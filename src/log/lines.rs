@@ -44,7 +44,11 @@ impl<S: Storage> LogLines<S> {
             let Some((file, successor)) = self.next_file(&files) else { return Ok(None) };
             let note = match self.read_segment(&file, successor.as_ref(), visit).await {
                 // Removed by a compaction since it was listed.
-                Err(error) if error.kind() == ErrorKind::NotFound => return Err(self.overtaken()),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let message =
+                        "the log was compacted away while it was read; start again from a later record";
+                    return Err(Error::new(ErrorKind::NotFound, message));
+                }
                 other => other?,
             };
             if successor.is_none() {
@@ -60,11 +64,6 @@ impl<S: Storage> LogLines<S> {
         let wanted = self.position.as_ref().map_or(self.after + 1, |(_, _, chain)| chain.next);
         let at = newest.iter().rposition(|f| f.first <= wanted)?;
         Some(((*newest.get(at)?).clone(), newest.get(at + 1).map(|f| (*f).clone())))
-    }
-
-    fn overtaken(&self) -> Error {
-        let message = "the log was compacted away while it was read; start again from a later record";
-        Error::new(ErrorKind::NotFound, message)
     }
 
     async fn read_segment(

@@ -67,6 +67,7 @@ struct Unapplied {
     changes: Vec<Change>,
 }
 
+#[allow(clippy::struct_excessive_bools)] // Independent facts, each read on its own.
 pub(crate) struct Queue {
     /// Behind the last accepted record.
     chain: Chain,

@@ -5,6 +5,7 @@
 //! moment of this leaves files that open the same way again.
 
 use super::files::{Files, SegmentFile, copy_to_quarantine, remove_if_there};
+use super::salvage;
 use super::writer::{LogWriter, Segment};
 use crate::document::sort_key;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,7 +13,7 @@ use crate::format::line::{Header, LineError};
 use crate::format::segment::{self, Chain, End, Write};
 use crate::options::{Options, RecoveryMode};
 use crate::record::{Op, Record};
-use crate::snapshot::Table;
+use crate::snapshot::{BlockCache, Table};
 use crate::state::memtable::{Change, Memtable};
 use crate::storage::Storage;
 use bytes::Bytes;
@@ -20,13 +21,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What opening found and did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Recovery {
     /// What stood behind the last record that counts.
     pub torn: Option<Torn>,
     /// The log did not end with a seal: the last writer was killed, crashed, or is still at work.
     pub unclean: bool,
+    /// What could not be read, in [`RecoveryMode::Salvage`].
+    pub damage: Vec<Error>,
     /// Records read from the log, those that a snapshot covers already included.
     pub replayed: u64,
 }
@@ -85,11 +88,14 @@ struct Replayed {
 pub(crate) async fn open<S: Storage>(
     storage: Arc<S>,
     options: &Options,
-    cache: Arc<crate::snapshot::BlockCache>,
+    cache: Arc<BlockCache>,
     files: &Files,
 ) -> Result<Opened<S>> {
-    let (tables, stale_snapshots) = files.open_snapshots(&storage, &cache).await?;
-    let covered = tables.last().map_or(0, |t| t.sequence());
+    if options.recovery == RecoveryMode::Salvage {
+        return salvage::open(storage, cache, files).await;
+    }
+    let (tables, stale_snapshots) = open_snapshots(&storage, &cache, files, options.read_only).await?;
+    let covered = tables.last().map_or(0, Table::sequence);
     let memtable = Memtable::default();
     let replayed = replay(&*storage, files, covered, options.recovery, &memtable).await?;
     let mut tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
@@ -109,7 +115,7 @@ pub(crate) async fn open<S: Storage>(
             store
         }
     };
-    let mut report = Recovery { torn: torn(&replayed), unclean, replayed: 0 };
+    let mut report = Recovery { torn: torn(&replayed), unclean, ..Recovery::default() };
     report.replayed =
         replayed.ends.iter().zip(&replayed.loaded).map(|(e, l)| e.chain.next - l.header.first).sum();
     if chain.last() < covered {
@@ -139,6 +145,39 @@ pub(crate) async fn open<S: Storage>(
         writer = Some(recovered.writer);
     }
     Ok(Opened { tables, memtable, chain, time, store, epoch, segments, writer, sealed, report })
+}
+
+/// Opens the snapshots that count. Files that a snapshot replaced are still there when a compaction was interrupted,
+/// perhaps before it had read its work back; before they go for its sake, that is made up for.
+async fn open_snapshots<S: Storage>(
+    storage: &Arc<S>,
+    cache: &Arc<BlockCache>,
+    files: &Files,
+    read_only: bool,
+) -> Result<(Vec<Table<S>>, Vec<String>)> {
+    let mut excluded = Vec::new();
+    'choose: loop {
+        let (tables, others) = files.open_snapshots(storage, cache, &excluded).await?;
+        if read_only {
+            return Ok((tables, others));
+        }
+        let covered = tables.last().map_or(0, Table::sequence);
+        let stale = files.stale_segments(covered);
+        let replaces = |t: &&Table<S>| {
+            let old = files.snapshots.iter().filter(|f| others.contains(&f.name));
+            let old_segments = files.segments.iter().filter(|f| stale.contains(&f.name));
+            old.clone().any(|f| f.base < t.sequence() && f.sequence > t.base())
+                || old_segments.clone().any(|f| f.first > t.base() && f.first <= t.sequence())
+        };
+        for table in tables.iter().filter(replaces) {
+            if let Err(error) = table.verify().await {
+                tracing::warn!(%error, "a snapshot is damaged; looking for the files it was made from");
+                excluded.push(table.name().to_owned());
+                continue 'choose;
+            }
+        }
+        return Ok((tables, others));
+    }
 }
 
 /// Whether a database that could not be opened beside its writer looks different by now: then try again.
@@ -287,6 +326,7 @@ fn walk_all(replayed: &mut Replayed, covered: u64, mode: RecoveryMode, memtable:
             };
             let accepted = match mode {
                 RecoveryMode::Strict => false,
+                // Salvage does not come here.
                 RecoveryMode::TornTail | RecoveryMode::Salvage => torn,
                 RecoveryMode::PointInTime => end.is_ok(),
             };

@@ -12,7 +12,7 @@ struct Bytes;
 
 impl Weighter<Place, Block> for Bytes {
     fn weight(&self, _: &Place, block: &Block) -> u64 {
-        block.len() as u64
+        block.memory() as u64
     }
 }
 
@@ -44,7 +44,8 @@ impl BlockCache {
     }
 
     /// The bytes held now.
-    pub(crate) fn weight(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> u64 {
         self.blocks.weight()
     }
 }

@@ -35,14 +35,6 @@ pub(crate) struct EntryRef<'a> {
     pub(crate) live: bool,
     /// `None` for a tombstone, and for all entries of a cursor over keys only.
     pub(crate) value: Option<&'a [u8]>,
-    page: &'a Bytes,
-}
-
-impl EntryRef<'_> {
-    /// The value without copying it. It keeps alive what was read along with it, up to about 256 KiB.
-    pub(crate) fn value_bytes(&self) -> Option<Bytes> {
-        self.value.map(|value| self.page.slice_ref(value))
-    }
 }
 
 /// A leaf with its values; `low..high` are the entries still to come.
@@ -139,7 +131,7 @@ impl<S: Storage> TableCursor<S> {
         let (Some(current), Some(page)) = (&self.current, &self.page) else { return None };
         let value = current.value.as_ref().and_then(|at| page.values.get(at.clone()));
         let Current { sequence, live, .. } = *current;
-        Some(EntryRef { key: &self.key, sequence, live, value, page: &page.values })
+        Some(EntryRef { key: &self.key, sequence, live, value })
     }
 
     /// Goes on to the next entry of the page.
@@ -204,7 +196,7 @@ impl<S: Storage> TableCursor<S> {
             let mut values = self.read_page(&table, child).await?;
             // The page has been read whole, so the length of its values fits memory.
             let block = values.split_off(child.values_len as usize);
-            let leaf = Block::open(block, KIND_LEAF).ok_or_else(|| table.damaged(block_offset(child)))?;
+            let leaf = Block::open(&block, KIND_LEAF).ok_or_else(|| table.damaged(block_offset(child)))?;
             (values, leaf)
         };
         let (low, high) =

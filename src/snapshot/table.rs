@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// What a file that should be a snapshot turned out to be.
 pub(crate) enum OpenOutcome<S> {
     /// A snapshot whose writing was finished.
-    Table(Table<S>),
+    Table(Box<Table<S>>),
     /// The file does not end in a valid footer: what a write leaves that was cut short. The error says so.
     NoFooter(Error),
 }
@@ -87,10 +87,12 @@ impl<S: Storage> Table<S> {
         let mut bytes = Bytes::from(read_span(&*storage, name, span).await?);
         let section =
             bytes.split_off(usize::try_from(footer.root.len).unwrap_or(usize::MAX).min(bytes.len()));
-        let root = Block::open(bytes, KIND_INDEX).ok_or_else(|| damaged(name, footer.root.offset))?;
+        let root = Block::open(&bytes, KIND_INDEX).and_then(Block::with_heads);
+        let root = root.ok_or_else(|| damaged(name, footer.root.offset))?;
         let drops = decode_drops(&section).ok_or_else(|| damaged(name, footer.drops.offset))?;
         let file = cache.new_file();
-        Ok(OpenOutcome::Table(Self { storage, cache, file, name: name.to_owned(), footer, root, drops }))
+        let name = name.to_owned();
+        Ok(OpenOutcome::Table(Box::new(Self { storage, cache, file, name, footer, root, drops })))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -101,7 +103,8 @@ impl<S: Storage> Table<S> {
         self.footer.header.store_id
     }
 
-    pub(crate) fn epoch(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn epoch(&self) -> u64 {
         self.footer.header.epoch
     }
 
@@ -121,10 +124,6 @@ impl<S: Storage> Table<S> {
     /// Live documents.
     pub(crate) fn documents(&self) -> u64 {
         self.footer.documents
-    }
-
-    pub(crate) fn digest(&self) -> u64 {
-        self.footer.digest
     }
 
     pub(crate) fn file_len(&self) -> u64 {
@@ -234,7 +233,7 @@ impl<S: Storage> Table<S> {
         if let Some(block) = self.cached(child) {
             return Ok(block);
         }
-        let block = self.read_block(child, kind).await?;
+        let block = self.read_block(child, kind).await?.with_heads().ok_or_else(|| self.damaged(offset))?;
         self.cache.insert(self.file, offset, block.clone());
         Ok(block)
     }
@@ -247,7 +246,7 @@ impl<S: Storage> Table<S> {
     pub(super) async fn read_block(&self, child: Child, kind: u8) -> Result<Block> {
         let span = Span { offset: block_offset(child), len: child.block_len };
         let bytes = self.read(span).await?;
-        Block::open(bytes, kind).ok_or_else(|| self.damaged(span.offset))
+        Block::open(&bytes, kind).ok_or_else(|| self.damaged(span.offset))
     }
 
     /// The bytes of a span inside the file, all of them.

@@ -2,10 +2,10 @@
 //!
 //! One walk serves three ends: proving a file good, finding all of its damage, and getting out what is undamaged.
 
-use super::builder::{Counter, Digest, Summary};
 use super::cursor::{Direction, KeyRange};
 use super::path::Path;
 use super::table::{Table, block_offset};
+use super::tally::{Counter, Digest, Summary};
 use crate::error::{Error, Result};
 use crate::format::snapshot::{
     Block, Child, FOOTER_LEN, Footer, HEADER_LEN, KIND_INDEX, KIND_LEAF, SnapshotHeader, Span, decode_drops,
@@ -165,7 +165,7 @@ impl<S: Storage> Table<S> {
         };
         // The page has been read whole, so the length of its values fits memory.
         let block = values.split_off(child.values_len as usize);
-        let Some(leaf) = Block::open(block, KIND_LEAF) else {
+        let Some(leaf) = Block::open(&block, KIND_LEAF) else {
             return on_problem(self.damaged(block_offset(child)));
         };
         if !path.leads_to(&leaf) {

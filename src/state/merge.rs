@@ -32,6 +32,7 @@ pub(crate) struct Merge<S: Storage> {
     current: Option<usize>,
 }
 
+#[allow(clippy::large_enum_variant)] // A handful, in a row that the inner loop walks over.
 enum Source<S: Storage> {
     Memory(MemCursor),
     Table(TableCursor<S>),
@@ -148,11 +149,11 @@ impl<S: Storage> Merge<S> {
         }
     }
 
-    /// The same, shared instead of borrowed.
+    /// The same, to keep. A value from a file is copied, for it would keep all of the read it came in.
     pub(crate) fn shared_value(&self) -> Option<Bytes> {
         match self.source()? {
             Source::Memory(cursor) => cursor.entry()?.value.clone(),
-            Source::Table(cursor) => cursor.entry()?.value_bytes(),
+            Source::Table(cursor) => cursor.entry()?.value.map(Bytes::copy_from_slice),
         }
     }
 }

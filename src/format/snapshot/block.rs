@@ -11,96 +11,16 @@
 //! Offsets count from the first entry's first byte, entries are in ascending order of keys, and the prefix is common
 //! to all keys. Reading returns `None` for bytes that no writer made; nothing is allocated to search.
 
-use super::encoding::{Reader, put_varint, seal, sealed};
-use super::{CHECKSUM_LEN, ENTRY_TOMBSTONE, ENTRY_VALUE, KIND_INDEX, KIND_LEAF};
-use bytes::Bytes;
+use super::encoding::{Reader, put_varint, sealed};
+use super::{ENTRY_TOMBSTONE, ENTRY_VALUE, KIND_INDEX, KIND_LEAF};
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// kind, reserved, count, `prefix_len`.
-const FIXED_LEN: usize = 6;
-
-/// Collects the entries of one block.
-#[derive(Default)]
-pub(crate) struct BlockWriter {
-    keys: Vec<u8>,
-    tails: Vec<u8>,
-    /// Where each entry's key and tail end.
-    ends: Vec<(usize, usize)>,
-    prefix_len: usize,
-}
-
-impl BlockWriter {
-    pub(crate) fn count(&self) -> usize {
-        self.ends.len()
-    }
-
-    pub(crate) fn first_key(&self) -> &[u8] {
-        self.ends.first().map_or(&[], |&(end, _)| &self.keys[..end])
-    }
-
-    pub(crate) fn last_key(&self) -> &[u8] {
-        let start = self.ends.len().checked_sub(2).map_or(0, |before| self.ends[before].0);
-        &self.keys[start..]
-    }
-
-    fn prefix_with(&self, key: &[u8]) -> usize {
-        if self.ends.is_empty() {
-            return key.len();
-        }
-        let prefix = &self.keys[..self.prefix_len];
-        if key.starts_with(prefix) {
-            return prefix.len();
-        }
-        prefix.iter().zip(key).take_while(|(a, b)| a == b).count()
-    }
-
-    /// An upper bound of the entries' and their offsets' bytes once `key` with a tail of `tail_len` is added.
-    ///
-    /// It can jump: a key that shares less lengthens every suffix.
-    pub(crate) fn len_with(&self, key: &[u8], tail_len: usize) -> usize {
-        let count = self.ends.len() + 1;
-        // Two bytes of offset and at most two of suffix_len.
-        self.keys.len() + key.len() - count * self.prefix_with(key) + self.tails.len() + tail_len + 4 * count
-    }
-
-    /// Adds an entry. Its key is greater than the last one's, and the block stays below 64 KiB.
-    pub(crate) fn push(&mut self, key: &[u8], tail: &[u8]) {
-        self.prefix_len = self.prefix_with(key);
-        self.keys.extend_from_slice(key);
-        self.tails.extend_from_slice(tail);
-        self.ends.push((self.keys.len(), self.tails.len()));
-    }
-
-    /// Appends the block with its checksum to `out`, and starts anew. Returns its length.
-    pub(crate) fn write(&mut self, kind: u8, out: &mut Vec<u8>) -> usize {
-        let start = out.len();
-        out.push(kind);
-        out.push(0);
-        out.extend_from_slice(&(self.ends.len() as u16).to_le_bytes());
-        out.extend_from_slice(&(self.prefix_len as u16).to_le_bytes());
-        out.extend_from_slice(&self.keys[..self.prefix_len]);
-        let mut offsets_at = out.len();
-        out.resize(offsets_at + 2 * self.ends.len(), 0);
-        let entries_at = out.len();
-        let (mut key_start, mut tail_start) = (0, 0);
-        for &(key_end, tail_end) in &self.ends {
-            let offset = (out.len() - entries_at) as u16;
-            out[offsets_at..offsets_at + 2].copy_from_slice(&offset.to_le_bytes());
-            offsets_at += 2;
-            let suffix = &self.keys[key_start + self.prefix_len..key_end];
-            put_varint(out, suffix.len() as u64);
-            out.extend_from_slice(suffix);
-            out.extend_from_slice(&self.tails[tail_start..tail_end]);
-            (key_start, tail_start) = (key_end, tail_end);
-        }
-        seal(out, start);
-        self.keys.clear();
-        self.tails.clear();
-        self.ends.clear();
-        self.prefix_len = 0;
-        out.len() - start
-    }
-}
+const FIXED_LEN: u32 = 6;
+/// In memory only, little-endian.
+type Head = [u8; HEAD_LEN];
+const HEAD_LEN: usize = 4;
 
 /// Where a page or an index block lies: its values (none for an index block), then its block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,52 +69,84 @@ impl LeafEntry<'_> {
 }
 
 /// A block in memory, checksum checked. Cheap to clone.
+///
+/// One that is kept for searches also has its heads: the first bytes of every suffix, side by side. Searching them
+/// touches far less memory than the entries. All is one allocation, for the same reason.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
-    body: Bytes,
-    count: usize,
-    offsets_at: usize,
-    entries_at: usize,
+    /// The heads, then the body.
+    bytes: Arc<[u8]>,
+    body_at: u32,
+    count: u32,
+    /// From the start of the body, as is the next.
+    offsets_at: u32,
+    entries_at: u32,
 }
 
 impl Block {
     /// Takes the bytes of a block with its checksum; `None` unless it is a sound one of `kind`.
-    pub(crate) fn open(mut bytes: Bytes, kind: u8) -> Option<Self> {
+    pub(crate) fn open(bytes: &[u8], kind: u8) -> Option<Self> {
         debug_assert!(kind == KIND_LEAF || kind == KIND_INDEX);
-        let mut input = Reader(sealed(&bytes)?);
+        let body = sealed(bytes)?;
+        let mut input = Reader(body);
         if input.array()? != [kind, 0] {
             return None;
         }
-        let (count, prefix_len) = (usize::from(input.u16()?), usize::from(input.u16()?));
+        let (count, prefix_len) = (u32::from(input.u16()?), u32::from(input.u16()?));
         let offsets_at = FIXED_LEN + prefix_len;
         let entries_at = offsets_at + 2 * count;
-        bytes.truncate(bytes.len() - CHECKSUM_LEN);
-        (entries_at <= bytes.len()).then_some(Self { body: bytes, count, offsets_at, entries_at })
+        let block = Self { bytes: body.into(), body_at: 0, count, offsets_at, entries_at };
+        (entries_at as usize <= body.len()).then_some(block)
+    }
+
+    /// Prepares a block that is kept for faster searches.
+    pub(crate) fn with_heads(mut self) -> Option<Self> {
+        let heads_len = HEAD_LEN * self.count();
+        let mut bytes = Vec::with_capacity(heads_len + self.bytes.len());
+        for index in 0..self.count() {
+            bytes.extend_from_slice(&head(self.entry(index)?.0).to_le_bytes());
+        }
+        bytes.extend_from_slice(self.body());
+        self.bytes = bytes.into();
+        self.body_at = heads_len as u32;
+        Some(self)
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.count as usize
     }
 
     /// The bytes it occupies in memory.
-    pub(crate) fn len(&self) -> usize {
-        self.body.len() + size_of::<Self>()
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.len() + size_of::<Self>()
+    }
+
+    #[inline]
+    fn body(&self) -> &[u8] {
+        self.bytes.get(self.body_at as usize..).unwrap_or_default()
+    }
+
+    /// Empty unless [`with_heads`](Self::with_heads) has made them.
+    #[inline]
+    fn heads(&self) -> &[Head] {
+        self.bytes.get(..self.body_at as usize).unwrap_or_default().as_chunks().0
     }
 
     pub(crate) fn prefix(&self) -> &[u8] {
-        self.body.get(FIXED_LEN..self.offsets_at).unwrap_or_default()
+        self.body().get(FIXED_LEN as usize..self.offsets_at as usize).unwrap_or_default()
     }
 
     /// The suffix of an entry's key, and its tail with all that follows.
     #[inline]
     fn entry(&self, index: usize) -> Option<(&[u8], Reader<'_>)> {
-        if index >= self.count {
+        if index >= self.count() {
             return None;
         }
-        let at = self.offsets_at + 2 * index;
-        let offset: [u8; 2] = self.body.get(at..at + 2)?.try_into().ok()?;
-        let start = self.entries_at + usize::from(u16::from_le_bytes(offset));
-        let mut input = Reader(self.body.get(start..)?);
+        let body = self.body();
+        let at = self.offsets_at as usize + 2 * index;
+        let offset = u16::from_le_bytes(*body.get(at..)?.first_chunk()?);
+        let start = self.entries_at as usize + usize::from(offset);
+        let mut input = Reader(body.get(start..)?);
         let suffix_len = input.size()?;
         Some((input.take(suffix_len)?, input))
     }
@@ -230,9 +182,15 @@ impl Block {
     pub(crate) fn search(&self, key: &[u8]) -> Option<Result<usize, usize>> {
         let prefix = self.prefix();
         let Some(wanted) = key.strip_prefix(prefix) else {
-            return Some(Err(if key < prefix { 0 } else { self.count }));
+            return Some(Err(if key < prefix { 0 } else { self.count() }));
         };
-        let (mut low, mut high) = (0, self.count);
+        let (mut low, mut high) = (0, self.count());
+        let heads = self.heads();
+        if !heads.is_empty() {
+            let wanted = head(wanted);
+            low = below(heads, wanted);
+            high = low + heads.get(low..)?.partition_point(|&head| u32::from_le_bytes(head) == wanted);
+        }
         while low < high {
             let middle = usize::midpoint(low, high);
             match self.entry(middle)?.0.cmp(wanted) {
@@ -243,6 +201,35 @@ impl Block {
         }
         Some(Err(low))
     }
+}
+
+/// In the order of suffixes, but for those that differ only further on.
+#[inline]
+fn head(suffix: &[u8]) -> u32 {
+    let mut bytes = [0; 4];
+    match suffix.first_chunk() {
+        Some(first) => bytes = *first,
+        None => bytes.iter_mut().zip(suffix).for_each(|(to, from)| *to = *from),
+    }
+    u32::from_be_bytes(bytes)
+}
+
+/// How many heads are lower: the last few hundred are counted rather than halved, since reading them in a row takes
+/// less time than waiting for memory at each step.
+#[inline]
+fn below(mut heads: &[Head], wanted: u32) -> usize {
+    let mut count = 0;
+    while heads.len() > 256 {
+        let (lower, upper) = heads.split_at(heads.len() / 2);
+        if upper.first().is_some_and(|&first| u32::from_le_bytes(first) < wanted) {
+            count += lower.len();
+            heads = upper;
+        } else {
+            heads = lower;
+        }
+    }
+    let lower: u32 = heads.iter().map(|&head| u32::from(u32::from_le_bytes(head) < wanted)).sum();
+    count + lower as usize
 }
 
 /// The child whose keys may include the one searched for: the last that does not start above it.
