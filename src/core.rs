@@ -195,14 +195,10 @@ impl<S: Storage> Core<S> {
         {
             return Plan::Lead(Duty::Write);
         }
-        if let Some(since) = queue.unsynced_since {
-            // Begun early enough that the sync itself fits into the promised interval.
-            let patience = self.options.flush_interval * 3 / 4;
-            let waited = GroupCommit::<S>::now().saturating_duration_since(since);
-            return match patience.checked_sub(waited) {
-                Some(rest) if !rest.is_zero() => Plan::Wait(Some(rest)),
-                _ => Plan::Lead(Duty::Sync),
-            };
+        match self.commit.sync_due_in(&queue) {
+            Some(rest) if rest.is_zero() => return Plan::Lead(Duty::Sync),
+            Some(rest) => return Plan::Wait(Some(rest)),
+            None => {}
         }
         if queue.sealed {
             return Plan::Wait(None);
