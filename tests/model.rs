@@ -3,10 +3,10 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+#[cfg(feature = "tokio")]
+use pumice::AsyncDiskStorage;
 use pumice::blocking::{Db, ReadView};
-use pumice::{
-    AsyncDiskStorage, ChangeKind, Durability, Keys, MemoryStorage, Options, Storage, SyncDiskStorage,
-};
+use pumice::{ChangeKind, Durability, Keys, MemoryStorage, Options, Storage, SyncDiskStorage};
 use std::collections::BTreeMap;
 
 type Model = BTreeMap<(String, String), String>;
@@ -308,7 +308,11 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         run(|| SyncDiskStorage::open(dir.path()).unwrap(), &steps);
     }
+}
 
+#[cfg(feature = "tokio")]
+proptest! {
+    #![proptest_config(cases(400))]
     #[test]
     fn a_directory_on_its_own_threads_matches_the_model(steps in vec(step(), 1..120)) {
         let dir = tempfile::tempdir().unwrap();
