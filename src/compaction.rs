@@ -108,9 +108,9 @@ async fn compact<S: Storage>(core: &Core<S>, extent: Extent) -> Result<()> {
     let mut queue = core.commit.queue();
     queue.compact_due_at = match (&result, core.options.compact_at) {
         (_, None) => u64::MAX,
-        (Ok(_), Some(at)) => at,
+        (Ok(Some(_)), Some(at)) => at,
         // Not again at once: after as much writing as calls for one.
-        (Err(_), Some(at)) => queue.log_bytes.saturating_add(at),
+        (Ok(None) | Err(_), Some(at)) => queue.log_bytes.saturating_add(at),
     };
     drop(queue);
     match result {
