@@ -132,6 +132,8 @@ async fn attempt<S: Storage>(core: &Core<S>, extent: Extent) -> Result<Option<Pu
     core.commit.take_turn(Duty::Rotate).await?;
     let Some(job) = Job::plan(core, extent) else { return Ok(None) };
     let name = format::file_name(job.header.base, job.header.sequence);
+    // Whatever has that name already is not this compaction's to remove.
+    core.storage.create(&name).await?;
     let table = match write(core, &job, &name).await {
         Ok(table) => table,
         Err(error) => {
@@ -220,7 +222,6 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
     let everything: KeyRange = (Bound::Unbounded, Bound::Unbounded);
     let mut merge = Merge::new(&job.inputs, u64::MAX, &everything, Direction::Forward, show);
     let mut builder = SnapshotBuilder::new(job.header.clone());
-    core.storage.create(name).await?;
     let mut unsynced = 0;
     while merge.advance().await? {
         builder.push(merge.key(), merge.sequence(), merge.value())?;
