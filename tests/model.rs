@@ -248,8 +248,9 @@ impl<S: Storage, F: Fn() -> S> Run<S, F> {
         let db = self.db();
         db.sync().unwrap();
         let sequence = db.sequence();
-        let from = (0..=sequence).find(|after| db.changes(*after).is_ok()).unwrap();
-        let mut feed = db.changes(from).unwrap();
+        // The background compacts meanwhile; an open feed holds what it still has to read.
+        let opened = (0..=sequence).find_map(|after| Some((after, db.changes(after).ok()?)));
+        let (from, mut feed) = opened.unwrap();
         let mut found = Vec::new();
         while let Some(change) = feed.try_next().unwrap() {
             let document = change.document.as_ref().map(ToString::to_string);
