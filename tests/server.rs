@@ -101,8 +101,8 @@ fn scans_select_and_order() {
     assert_eq!(server.get("/c?from=a2&to=b2"), lines(&["a2", "b1"]));
     assert_eq!(server.get("/c?limit=1"), lines(&["a1"]));
     assert_eq!(server.get("/nothing"), ok(""));
-    let (status, stats) = server.get("/stats");
-    assert!(status == 200 && stats.contains(r#""documents":5,"#), "{stats}");
+    let (status, counts) = server.get("/stats");
+    assert!(status == 200 && counts.contains(r#""documents":5,"#), "{counts}");
     server.stop();
 }
 

@@ -87,7 +87,8 @@ impl Session {
 
     fn wait_for_seal(&mut self) {
         for _ in 0..2000 {
-            let log = files_of(&self.storage).into_iter().rfind(|(name, _)| name.ends_with(".log"));
+            let log =
+                files_of(&self.storage).into_iter().rfind(|(name, _)| name.strip_suffix(".log").is_some());
             let last = log.map(|(_, bytes)| last_line(&bytes).1.to_vec()).unwrap_or_default();
             if String::from_utf8_lossy(&last).contains(r#""cmd":"SEAL""#) {
                 return;
@@ -111,8 +112,11 @@ fn last_line(bytes: &[u8]) -> (usize, &[u8]) {
     (start, &body[start..])
 }
 
+/// Makes a database's files; nothing when it was not in time.
+pub type Build = fn() -> Option<Files>;
+
 /// Repeats `build` until it was in time.
-pub fn build(build: fn() -> Option<Files>) -> Files {
+pub fn build(build: Build) -> Files {
     (0..100).find_map(|_| build()).expect("the machine was busy in every one of 100 builds")
 }
 

@@ -8,13 +8,13 @@ mod show;
 #[path = "../support/mod.rs"]
 mod support;
 
-use build::Files;
+use build::{Build, Files};
 use pumice::blocking::Db;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The golden databases of format version 1, and how each is built.
-const V1: &[(&str, fn() -> Option<Files>)] =
+const V1: &[(&str, Build)] =
     &[("closed", build::closed), ("torn", build::torn), ("compacted", build::compacted)];
 
 fn fixtures() -> PathBuf {
