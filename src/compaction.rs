@@ -238,11 +238,10 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
         }
     }
     let finished = builder.finish(&job.drops())?;
-    // The footer makes the file count, so everything before it must be durable first.
-    let (rest, footer) = finished.tail.split_at(finished.tail.len().saturating_sub(format::FOOTER_LEN));
-    core.storage.append(name, rest).await?;
+    core.storage.append(name, &finished.tail).await?;
     core.storage.sync(name).await?;
-    core.storage.append(name, footer).await?;
+    // Only now: a power cut may keep the end of a file and lose what stands before it.
+    core.storage.append(name, &finished.footer).await?;
     core.storage.sync(name).await?;
     read_back(core, name, &finished.summary).await
 }

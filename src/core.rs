@@ -49,11 +49,15 @@ impl<S: Storage> Core<S> {
             let files = Files::list(&*storage).await?;
             let opened = recovery::open(Arc::clone(&storage), &options, Arc::clone(&cache), &files).await;
             attempts += 1;
-            // A writer that compacts meanwhile removes files that were just listed.
-            let overtaken = opened.is_err()
-                && options.read_only
-                && attempts < READ_ONLY_ATTEMPTS
-                && recovery::was_overtaken(&*storage, &files).await;
+            if !options.read_only || attempts == READ_ONLY_ATTEMPTS {
+                break opened;
+            }
+            // A writer that compacts meanwhile removes files that were just listed, and what looks torn may be a
+            // line that it is just writing.
+            let overtaken = match &opened {
+                Err(_) => recovery::was_overtaken(&*storage, &files).await,
+                Ok(opened) => recovery::is_being_written(&*storage, &opened.report).await,
+            };
             if !overtaken {
                 break opened;
             }
@@ -191,14 +195,10 @@ impl<S: Storage> Core<S> {
         {
             return Plan::Lead(Duty::Write);
         }
-        if let Some(since) = queue.unsynced_since {
-            // Begun early enough that the sync itself fits into the promised interval.
-            let patience = self.options.flush_interval * 3 / 4;
-            let waited = GroupCommit::<S>::now().saturating_duration_since(since);
-            return match patience.checked_sub(waited) {
-                Some(rest) if !rest.is_zero() => Plan::Wait(Some(rest)),
-                _ => Plan::Lead(Duty::Sync),
-            };
+        match self.commit.sync_due_in(&queue) {
+            Some(rest) if rest.is_zero() => return Plan::Lead(Duty::Sync),
+            Some(rest) => return Plan::Wait(Some(rest)),
+            None => {}
         }
         if queue.sealed {
             return Plan::Wait(None);

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// How a caller's own future may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +157,17 @@ impl<S: Storage> GroupCommit<S> {
     }
 
     #[allow(clippy::disallowed_methods)] // Deadlines are real time; no recorded byte depends on it.
-    pub(crate) fn now() -> web_time::Instant {
+    fn now() -> web_time::Instant {
         web_time::Instant::now()
+    }
+
+    /// How long buffered records may still wait for their sync; `None` when none does.
+    pub(crate) fn sync_due_in(&self, queue: &Queue) -> Option<Duration> {
+        // Begun early enough that the sync itself fits into the promised interval.
+        let patience = self.options.flush_interval * 3 / 4;
+        queue
+            .unsynced_since
+            .map(|since| patience.saturating_sub(Self::now().saturating_duration_since(since)))
     }
 
     /// Waits until everything accepted so far is durable.
@@ -245,7 +255,9 @@ impl<S: Storage> GroupCommit<S> {
         let (lines, chain, sync) = {
             let mut queue = self.queue();
             let (lines, chain) = queue.take();
-            let sync = duty != Duty::Write || queue.sync_wanted > queue.durable;
+            // Whoever leads syncs what is due: under steady load the background task may not get its turn in time.
+            let due = self.sync_due_in(&queue).is_some_and(|rest| rest.is_zero());
+            let sync = duty != Duty::Write || queue.sync_wanted > queue.durable || due;
             if sync {
                 queue.unsynced_since = None;
             }

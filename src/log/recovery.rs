@@ -75,6 +75,7 @@ struct Loaded {
 }
 
 /// The log as read, before anything is written.
+#[derive(Default)]
 struct Replayed {
     loaded: Vec<Loaded>,
     ends: Vec<End>,
@@ -82,6 +83,8 @@ struct Replayed {
     leftovers: Vec<SegmentFile>,
     /// Segments behind the damage that point-in-time recovery gives up.
     given_up: Vec<SegmentFile>,
+    /// Point-in-time recovery gave up something that may have been acknowledged.
+    history_changed: bool,
 }
 
 /// Opens the database in `storage`; makes one if it is empty and may be written.
@@ -91,6 +94,12 @@ pub(crate) async fn open<S: Storage>(
     cache: Arc<BlockCache>,
     files: &Files,
 ) -> Result<Opened<S>> {
+    if options.read_only && files.segments.is_empty() && files.snapshots.is_empty() {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            "there is no database to read; open it for writing to make one",
+        ));
+    }
     if options.recovery == RecoveryMode::Salvage {
         return salvage::open(storage, cache, files).await;
     }
@@ -102,10 +111,12 @@ pub(crate) async fn open<S: Storage>(
     tables.reverse();
     check_identity(&tables, &replayed)?;
 
-    let (chain, time, unclean) = match replayed.ends.last() {
-        Some(end) => (end.chain, end.time, !end.sealed),
-        None => (Chain { next: covered + 1, previous: 0 }, 0, false),
+    let (chain, time, sealed) = match replayed.ends.last() {
+        Some(end) => (end.chain, end.time, end.sealed),
+        None => (Chain { next: covered + 1, previous: 0 }, 0, true),
     };
+    // A file that never became a segment may also be one that lost its beginning.
+    let unclean = !sealed || !replayed.leftovers.is_empty();
     let store = match (replayed.loaded.last(), tables.first()) {
         (Some(segment), _) => segment.header.store,
         (None, Some(table)) => table.store_id(),
@@ -131,9 +142,7 @@ pub(crate) async fn open<S: Storage>(
     let mut writer = None;
     if !options.read_only {
         let recovered = make_writable(&storage, files, &replayed, store, &mut report).await?;
-        for name in stale_snapshots.iter().chain(&files.stale_segments(covered)) {
-            remove_if_there(&*storage, name).await?;
-        }
+        remove_replaced(&*storage, files, &tables, &stale_snapshots, covered).await?;
         sealed = recovered.resumed;
         epoch = recovered.writer.epoch();
         segments.retain(|s| s.first < recovered.writer.active().first);
@@ -180,9 +189,40 @@ async fn open_snapshots<S: Storage>(
     }
 }
 
+/// Removes the files that the snapshots `tables` have replaced.
+async fn remove_replaced<S: Storage>(
+    storage: &S,
+    files: &Files,
+    tables: &[Arc<Table<S>>],
+    stale_snapshots: &[String],
+    covered: u64,
+) -> Result<()> {
+    let stale_segments = files.stale_segments(covered);
+    if stale_snapshots.is_empty() && stale_segments.is_empty() {
+        return Ok(());
+    }
+    for table in tables {
+        // A process can be killed between writing a snapshot and syncing it: it reads well, and may still be lost.
+        storage.sync(table.name()).await?;
+    }
+    for name in stale_snapshots.iter().chain(&stale_segments) {
+        remove_if_there(storage, name).await?;
+    }
+    Ok(())
+}
+
 /// Whether a database that could not be opened beside its writer looks different by now: then try again.
 pub(crate) async fn was_overtaken<S: Storage>(storage: &S, before: &Files) -> bool {
     Files::list(storage).await.is_ok_and(|now| now != *before)
+}
+
+/// Whether the bytes behind the last record that counts have changed since: then a writer is at work on them.
+pub(crate) async fn is_being_written<S: Storage>(storage: &S, report: &Recovery) -> bool {
+    let Some(torn) = &report.torn else { return false };
+    match storage.read_at(&torn.file, torn.offset, usize::MAX).await {
+        Ok(now) => segment::without_zero_tail(&now).len() as u64 != torn.bytes,
+        Err(_) => true,
+    }
 }
 
 fn check_identity<S: Storage>(tables: &[Arc<Table<S>>], replayed: &Replayed) -> Result<()> {
@@ -206,8 +246,7 @@ async fn replay<S: Storage>(
     mode: RecoveryMode,
     memtable: &Memtable,
 ) -> Result<Replayed> {
-    let mut replayed =
-        Replayed { loaded: Vec::new(), ends: Vec::new(), leftovers: Vec::new(), given_up: Vec::new() };
+    let mut replayed = Replayed::default();
     let mut unfinished: Vec<(SegmentFile, Bytes)> = Vec::new();
     for candidates in files.segments_beyond(covered) {
         // The highest generation that is whole counts; it replaces those below it.
@@ -231,24 +270,31 @@ async fn replay<S: Storage>(
         }
         replayed.loaded.extend(chosen);
     }
-    check_start(&replayed.loaded, files, covered)?;
-    walk_all(&mut replayed, covered, mode, memtable)?;
+    check_start(&replayed.loaded, &unfinished, files, covered)?;
+    walk_all(&mut replayed, &unfinished, covered, mode, memtable)?;
     let end = replayed.ends.last().map_or(covered, |end| end.chain.last());
     let given_up = replayed.given_up.first().map(|f| f.first);
     for (file, bytes) in unfinished {
-        // Recovery copies records into a new segment before it counts; only records found nowhere else show that
-        // this one did count.
-        let lost = segment::highest_record(&bytes).is_some_and(|highest| highest > end);
+        // Recovery copies records into a new segment before it counts, and leaves them where they are until it does;
+        // only records found nowhere else show that this one did count.
+        let lost = segment::highest_record(&bytes).is_some_and(|highest| highest > end)
+            || segment::read_header(&bytes).is_ok_and(|(h, _)| h.carried > 0 && h.first > end);
         if lost && mode != RecoveryMode::PointInTime {
-            return Err(Error::corrupt(file.name, 0, "the segment's header is damaged; see `pumice repair`"));
+            return Err(header_damaged(&file));
         }
         if lost || given_up.is_some_and(|first| file.first >= first) {
+            replayed.history_changed = true;
             replayed.given_up.push(file);
         } else {
             replayed.leftovers.push(file);
         }
     }
     Ok(replayed)
+}
+
+fn header_damaged(file: &SegmentFile) -> Error {
+    let message = "the beginning of the segment is damaged; restore a backup, or see `pumice repair`";
+    Error::corrupt(file.name.clone(), 0, message)
 }
 
 /// Whether a segment's creation was finished: what it carries over is all there.
@@ -264,9 +310,18 @@ fn is_whole(header: &Header, header_len: usize, bytes: &[u8]) -> bool {
     }
 }
 
-fn check_start(loaded: &[Loaded], files: &Files, covered: u64) -> Result<()> {
+fn check_start(
+    loaded: &[Loaded],
+    unfinished: &[(SegmentFile, Bytes)],
+    files: &Files,
+    covered: u64,
+) -> Result<()> {
+    let damaged = unfinished.iter().find(|(file, _)| file.first <= covered + 1);
     let Some(first) = loaded.first() else {
         if covered > 0 {
+            if let Some((file, _)) = damaged {
+                return Err(header_damaged(file));
+            }
             let message = format!(
                 "the log after record {covered} is missing; put its files back, or restore the newest snapshot \
                  into a new database"
@@ -278,6 +333,9 @@ fn check_start(loaded: &[Loaded], files: &Files, covered: u64) -> Result<()> {
     if first.header.first <= covered + 1 {
         return Ok(());
     }
+    if let Some((file, _)) = damaged {
+        return Err(header_damaged(file));
+    }
     let message = format!(
         "records {} to {} are missing: no sound snapshot or segment holds them{}; restore a backup, or see `pumice repair`",
         covered + 1,
@@ -287,63 +345,96 @@ fn check_start(loaded: &[Loaded], files: &Files, covered: u64) -> Result<()> {
     Err(Error::corrupt(first.file.name.clone(), 0, message))
 }
 
-fn walk_all(replayed: &mut Replayed, covered: u64, mode: RecoveryMode, memtable: &Memtable) -> Result<()> {
+fn walk_all(
+    replayed: &mut Replayed,
+    unfinished: &[(SegmentFile, Bytes)],
+    covered: u64,
+    mode: RecoveryMode,
+    memtable: &Memtable,
+) -> Result<()> {
     let mut expected: Option<Chain> = None;
-    let count = replayed.loaded.len();
-    for index in 0..count {
+    for index in 0..replayed.loaded.len() {
         let Some(segment) = replayed.loaded.get(index) else { break };
         let next = replayed.loaded.get(index + 1);
-        let is_last = next.is_none();
         let chain = Chain { next: segment.header.first, previous: segment.header.previous };
-        let continues =
-            expected.is_none_or(|expected| expected == chain) && segment.file.first == segment.header.first;
-        let limit = next
-            .map_or(segment.bytes.len(), |n| usize::try_from(n.header.previous_len).unwrap_or(usize::MAX));
-        let end = match segment.bytes.get(..limit) {
-            _ if !continues => Err((0, "the segment does not continue the one before it".to_owned())),
-            None => Err((segment.bytes.len(), "the segment is shorter than the next one says".to_owned())),
-            Some(bytes) => {
-                let bytes = segment.bytes.slice_ref(bytes);
-                Ok(segment::walk(&bytes, segment.header_len, chain, |write| {
-                    apply(&bytes, &write, covered, memtable);
-                }))
+        if expected.is_some_and(|expected| expected != chain) || segment.file.first != segment.header.first {
+            // With nothing before it there is no point in time to go back to.
+            if mode != RecoveryMode::PointInTime || index == 0 {
+                let message = "the segment does not continue the one before it";
+                return Err(refuse(&segment.file.name, 0, message, false));
             }
-        };
-        let damage = match &end {
-            Err(damage) => Some(damage.clone()),
-            Ok(end) => end.damage.clone().map(|d| (d.offset, d.message)).or_else(|| {
-                let short = next.is_some_and(|n| end.chain.next != n.header.first || end.valid_len != limit);
-                short.then(|| (end.valid_len, "the segment ends before the next one begins".to_owned()))
-            }),
-        };
-        if let Some((offset, message)) = damage {
-            let torn = match &end {
-                Ok(end) if is_last => {
-                    let rest = segment.bytes.get(end.valid_len..).unwrap_or_default();
-                    !segment::proves_durable(rest, end.chain.next)
-                }
-                _ => false,
-            };
+            replayed.give_up_from(index);
+            break;
+        }
+        let end = walk_one(segment, next, chain, |bytes, write| apply(bytes, write, covered, memtable));
+        if let Some((offset, message)) = damage_of(&end, next) {
+            if let (None, Some(next)) = (&end.damage, next)
+                && mode != RecoveryMode::PointInTime
+                && let Some((file, _)) = unfinished.iter().find(|(f, _)| f.first == end.chain.next)
+                && file.first < next.header.first
+            {
+                return Err(header_damaged(file));
+            }
+            let rest = segment.bytes.get(end.valid_len..).unwrap_or_default();
+            let torn = next.is_none() && !segment::proves_durable(rest, end.chain.next);
             let accepted = match mode {
                 RecoveryMode::Strict => false,
                 // Salvage does not come here.
                 RecoveryMode::TornTail | RecoveryMode::Salvage => torn,
-                RecoveryMode::PointInTime => end.is_ok(),
+                RecoveryMode::PointInTime => true,
             };
             if !accepted {
                 return Err(refuse(&segment.file.name, offset, &message, torn));
             }
-            let behind = replayed.loaded.split_off(index + 1);
-            replayed.given_up.extend(behind.into_iter().map(|l| l.file));
+            replayed.history_changed = !torn;
+            replayed.give_up_from(index + 1);
         }
-        let Ok(end) = end else { break };
         expected = Some(end.chain);
         replayed.ends.push(end);
-        if replayed.loaded.len() == index + 1 {
-            break;
-        }
     }
     Ok(())
+}
+
+/// Walks over what counts of a segment before `next`.
+fn walk_one(
+    segment: &Loaded,
+    next: Option<&Loaded>,
+    chain: Chain,
+    mut visit: impl FnMut(&Bytes, &Write<'_, '_>),
+) -> End {
+    let all = &segment.bytes;
+    let Some(next) = next else {
+        return segment::walk(all, segment.header_len, chain, |write| visit(all, &write));
+    };
+    let limit = usize::try_from(next.header.previous_len).unwrap_or(usize::MAX).min(all.len());
+    let bytes = all.slice(..limit);
+    let end = segment::walk(&bytes, segment.header_len, chain, |write| visit(&bytes, &write));
+    if damage_of(&end, Some(next)).is_none() {
+        return end;
+    }
+    // If it is not this segment that `next` followed, its header does not know where this one ends.
+    let seen = end.valid_len;
+    segment::walk(all, segment.header_len, chain, |write| {
+        if write.range.start >= seen {
+            visit(all, &write);
+        }
+    })
+}
+
+/// Why a segment that ends like that, before `next`, is not as it was written, and where.
+fn damage_of(end: &End, next: Option<&Loaded>) -> Option<(usize, String)> {
+    if let Some(damage) = &end.damage {
+        return Some((damage.offset, damage.message.clone()));
+    }
+    let header = &next?.header;
+    let message = if end.chain.next < header.first {
+        format!("records {} to {} are missing", end.chain.next, header.first - 1)
+    } else if end.chain.next == header.first && end.valid_len as u64 == header.previous_len {
+        return None;
+    } else {
+        "the segment does not end where the next one begins".to_owned()
+    };
+    Some((end.valid_len, message))
 }
 
 fn refuse(file: &str, offset: usize, message: &str, torn: bool) -> Error {
@@ -381,6 +472,12 @@ fn shared(bytes: &Bytes, text: &str) -> Bytes {
 }
 
 impl Replayed {
+    fn give_up_from(&mut self, index: usize) {
+        let behind = self.loaded.split_off(index);
+        self.history_changed |= !behind.is_empty();
+        self.given_up.extend(behind.into_iter().map(|l| l.file));
+    }
+
     fn segments(&self) -> Vec<Segment> {
         let counted = self.loaded.iter().zip(&self.ends);
         counted
@@ -434,6 +531,11 @@ async fn make_writable<S: Storage>(
         remove_all(&**storage, &replayed.leftovers).await?;
         return resume(storage, segment, end).await;
     }
+    if let Some((segment, _)) = tail {
+        // A killed process leaves records that no sync has reached. Were a power cut to take them back after some of
+        // their copies are on the disk, those would look like records that this segment lost.
+        storage.sync(&segment.file.name).await?;
+    }
     if let (Some(torn), Some((segment, end))) = (&mut report.torn, tail) {
         let behind = segment.bytes.get(end.valid_len..).unwrap_or_default();
         let behind = segment::without_zero_tail(behind);
@@ -441,15 +543,19 @@ async fn make_writable<S: Storage>(
             Some(copy_to_quarantine(&**storage, &segment.file.name, torn.offset, behind).await?);
     }
     for file in replayed.given_up.iter().rev() {
-        let bytes = storage.read_at(&file.name, 0, usize::MAX).await?;
-        copy_to_quarantine(&**storage, &file.name, 0, &bytes).await?;
+        keep_copy(&**storage, file).await?;
     }
     for file in replayed.given_up.iter().rev() {
         remove_if_there(&**storage, &file.name).await?;
     }
-    let created = take_over(storage, files, tail, store, !replayed.given_up.is_empty()).await?;
+    let created = take_over(storage, files, tail, store, replayed.history_changed).await?;
     remove_all(&**storage, &replayed.leftovers).await?;
     Ok(created)
+}
+
+async fn keep_copy<S: Storage>(storage: &S, file: &SegmentFile) -> Result<()> {
+    let bytes = storage.read_at(&file.name, 0, usize::MAX).await?;
+    copy_to_quarantine(storage, &file.name, 0, &bytes).await.map(drop)
 }
 
 async fn remove_all<S: Storage>(storage: &S, files: &[SegmentFile]) -> Result<()> {
@@ -498,6 +604,11 @@ async fn take_over<S: Storage>(
         previous_len: if replaces { segment.header.previous_len } else { from as u64 },
         carried: carried.len() as u64,
     };
+    if !carried.is_empty() {
+        // What a killed writer left may not have reached the medium. It must be there before the copy is: an unfinished
+        // copy without the original would look like damage.
+        storage.sync(&segment.file.name).await?;
+    }
     let generation = files.next_generation(header.first);
     let writer = LogWriter::create(Arc::clone(storage), &header, generation, &carried, end.chain).await?;
     if replaces {

@@ -3,6 +3,10 @@
 #![allow(dead_code)] // Each of them uses a part.
 
 pub mod conformance;
+pub mod hooked;
+pub mod kill;
+pub mod log_file;
+pub mod watchdog;
 
 use std::future::Future;
 use std::pin::pin;
