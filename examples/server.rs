@@ -20,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
-use pumice::{AsyncDiskStorage, Change, ChangeKind, Changes, Error, ErrorKind, Keys, Options};
+use pumice::{AsyncDiskStorage, Change, ChangeKind, Changes, Error, ErrorKind, Keys};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let dir = args.next().unwrap_or_else(|| "data".into());
     let address = args.next().unwrap_or_else(|| "127.0.0.1:8080".into());
-    let db = Db::open_with(AsyncDiskStorage::open(&dir).await?, Options::new()).await?;
+    let db = Db::open(&dir).await?;
     let listener = TcpListener::bind(address).await?;
     println!("{dir} is at http://{}", listener.local_addr()?);
     serve(db, listener, stopped()).await

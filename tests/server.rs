@@ -5,7 +5,7 @@
 #[path = "../examples/server.rs"]
 mod server;
 
-use pumice::{AsyncDiskStorage, Db, Options};
+use pumice::Db;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -28,8 +28,7 @@ impl Server {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let storage = AsyncDiskStorage::open(&dir).await.unwrap();
-                let db = Db::open_with(storage, Options::new()).await.unwrap();
+                let db = Db::open(&dir).await.unwrap();
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 started.send(listener.local_addr().unwrap()).unwrap();
                 server::serve(db, listener, async { drop(stopped.await) }).await.unwrap();
