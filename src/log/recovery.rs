@@ -604,11 +604,6 @@ async fn take_over<S: Storage>(
         previous_len: if replaces { segment.header.previous_len } else { from as u64 },
         carried: carried.len() as u64,
     };
-    if !carried.is_empty() {
-        // What a killed writer left may not have reached the medium. It must be there before the copy is: an unfinished
-        // copy without the original would look like damage.
-        storage.sync(&segment.file.name).await?;
-    }
     let generation = files.next_generation(header.first);
     let writer = LogWriter::create(Arc::clone(storage), &header, generation, &carried, end.chain).await?;
     if replaces {
