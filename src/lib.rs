@@ -46,3 +46,7 @@ pub use options::{Durability, Environment, Limits, Options, Published, RecoveryM
 pub use storage::*;
 pub use text::JsonText;
 pub use verify::{Verification, verify};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
