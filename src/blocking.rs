@@ -37,6 +37,7 @@ use serde::de::DeserializeOwned;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A database of JSON documents, for blocking callers. Cheap to clone; all clones are one database.
 ///
@@ -439,5 +440,34 @@ impl<S: Storage> Iterator for Changes<S> {
 
     fn next(&mut self) -> Option<Self::Item> {
         block_on(self.0.next()).transpose()
+    }
+}
+
+/// Verifies a database that need not be open, or even be possible to open.
+///
+/// # Errors
+/// When files cannot be listed or read. Damage is no error but part of the answer.
+pub fn verify<S: Storage>(storage: S) -> Result<Verification> {
+    block_on(crate::verify::verify(&Arc::new(storage)))
+}
+
+/// The log's lines as they stand. See [`LogLines`](crate::LogLines).
+pub struct LogLines<S: Storage = PlatformStorage>(crate::LogLines<S>);
+
+impl<S: Storage> LogLines<S> {
+    /// The records after the sequence number `after`; with `all`, also the segments' headers and the seals.
+    ///
+    /// # Errors
+    /// As for [`LogLines::open`](crate::LogLines::open).
+    pub fn open(storage: S, after: Option<u64>, all: bool) -> Result<Self> {
+        block_on(crate::LogLines::open(storage, after, all)).map(Self)
+    }
+
+    /// Visits, without their line ends, the lines that are there now and were not visited before.
+    ///
+    /// # Errors
+    /// As for [`LogLines::read`](crate::LogLines::read).
+    pub fn read(&mut self, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<Option<String>> {
+        block_on(self.0.read(&mut visit))
     }
 }

@@ -105,9 +105,9 @@ async fn compact<S: Storage>(core: &Core<S>, extent: Extent) -> Result<()> {
     let mut queue = core.commit.queue();
     queue.compact_due_at = match (&result, core.options.compact_at) {
         (_, None) => u64::MAX,
-        (Ok(_), Some(at)) => at,
+        (Ok(Some(_)), Some(at)) => at,
         // Not again at once: after as much writing as calls for one.
-        (Err(_), Some(at)) => queue.log_bytes.saturating_add(at),
+        (Ok(None) | Err(_), Some(at)) => queue.log_bytes.saturating_add(at),
     };
     drop(queue);
     match result {
@@ -129,6 +129,8 @@ async fn attempt<S: Storage>(core: &Core<S>, extent: Extent) -> Result<Option<Pu
     core.commit.take_turn(Duty::Rotate).await?;
     let Some(job) = Job::plan(core, extent) else { return Ok(None) };
     let name = format::file_name(job.header.base, job.header.sequence);
+    // Whatever has that name already is not this compaction's to remove.
+    core.storage.create(&name).await?;
     let table = match write(core, &job, &name).await {
         Ok(table) => table,
         Err(error) => {
@@ -217,7 +219,6 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
     let everything: KeyRange = (Bound::Unbounded, Bound::Unbounded);
     let mut merge = Merge::new(&job.inputs, u64::MAX, &everything, Direction::Forward, show);
     let mut builder = SnapshotBuilder::new(job.header);
-    core.storage.create(name).await?;
     let mut unsynced = 0;
     while merge.advance().await? {
         builder.push(merge.key(), merge.sequence(), merge.value())?;
@@ -236,11 +237,10 @@ async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<A
         }
     }
     let finished = builder.finish(&job.drops())?;
-    // The footer makes the file count, so everything before it must be durable first.
-    let (rest, footer) = finished.tail.split_at(finished.tail.len().saturating_sub(format::FOOTER_LEN));
-    core.storage.append(name, rest).await?;
+    core.storage.append(name, &finished.tail).await?;
     core.storage.sync(name).await?;
-    core.storage.append(name, footer).await?;
+    // Only now: a power cut may keep the end of a file and lose what stands before it.
+    core.storage.append(name, &finished.footer).await?;
     core.storage.sync(name).await?;
     read_back(core, name, &finished.summary).await
 }

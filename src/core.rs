@@ -49,11 +49,15 @@ impl<S: Storage> Core<S> {
             let files = Files::list(&*storage).await?;
             let opened = recovery::open(Arc::clone(&storage), &options, Arc::clone(&cache), &files).await;
             attempts += 1;
-            // A writer that compacts meanwhile removes files that were just listed.
-            let overtaken = opened.is_err()
-                && options.read_only
-                && attempts < READ_ONLY_ATTEMPTS
-                && recovery::was_overtaken(&*storage, &files).await;
+            if !options.read_only || attempts == READ_ONLY_ATTEMPTS {
+                break opened;
+            }
+            // A writer that compacts meanwhile removes files that were just listed, and what looks torn may be a
+            // line that it is just writing.
+            let overtaken = match &opened {
+                Err(_) => recovery::was_overtaken(&*storage, &files).await,
+                Ok(opened) => recovery::is_being_written(&*storage, &opened.report).await,
+            };
             if !overtaken {
                 break opened;
             }

@@ -45,4 +45,8 @@ pub use log::recovery::{Recovery, Torn};
 pub use options::{Durability, Environment, Limits, Options, Published, RecoveryMode};
 pub use storage::*;
 pub use text::JsonText;
-pub use verify::Verification;
+pub use verify::{Verification, verify};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

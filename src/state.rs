@@ -82,9 +82,13 @@ impl<S: Storage> State<S> {
         self.visible.store(sequence, Ordering::Release);
     }
 
-    /// Starts a new table for writes. The old one holds everything up to what is visible now.
+    /// Starts a new table for writes, unless there is nothing in the old one, which holds everything up to what is
+    /// visible now.
     pub(crate) fn freeze(&self) {
         let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        if parts.memtables.first().is_some_and(|active| active.is_empty()) {
+            return;
+        }
         let mut next = Parts::clone(&parts);
         next.memtables.insert(0, Arc::default());
         *parts = Arc::new(next);

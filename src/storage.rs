@@ -138,6 +138,9 @@ pub use disk_sync::SyncDiskStorage;
 #[cfg(not(target_family = "wasm"))]
 #[path = "blocking.rs"]
 pub mod blocking;
+#[cfg(all(not(target_family = "wasm"), feature = "tokio"))]
+#[path = "native.rs"]
+mod native;
 
 /// The storage that this platform's databases use unless told otherwise.
 #[cfg(not(target_family = "wasm"))]

@@ -361,9 +361,9 @@ impl<S: Storage> Lead<'_, S> {
                 }
                 queue.apply_ready(&self.commit.state);
                 if outcome.duty == Duty::Rotate {
-                    if outcome.complete.is_some() {
-                        self.commit.state.freeze();
-                    }
+                    // Also when the active segment was empty, so that nothing was rotated: after an opening, what
+                    // the complete segments hold stands in the table that takes writes.
+                    self.commit.state.freeze();
                     queue.holding = false;
                     queue.apply_ready(&self.commit.state);
                 }

@@ -41,14 +41,12 @@ impl<S: Storage> LogLines<S> {
     pub async fn read(&mut self, visit: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<Option<String>> {
         loop {
             let files = Files::list(&self.storage).await?;
-            let Some((file, successor)) = self.next_file(&files) else { return Ok(None) };
+            let Some((file, successor)) = self.next_file(&files) else {
+                return if files.segments.is_empty() { Ok(None) } else { Err(overtaken()) };
+            };
             let note = match self.read_segment(&file, successor.as_ref(), visit).await {
                 // Removed by a compaction since it was listed.
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    let message =
-                        "the log was compacted away while it was read; start again from a later record";
-                    return Err(Error::new(ErrorKind::NotFound, message));
-                }
+                Err(error) if error.kind() == ErrorKind::NotFound => return Err(overtaken()),
                 other => other?,
             };
             if successor.is_none() {
@@ -137,4 +135,9 @@ impl<S: Storage> LogLines<S> {
             _ => self.all,
         }
     }
+}
+
+fn overtaken() -> Error {
+    let message = "the log was compacted away while it was read; start again from a later record";
+    Error::new(ErrorKind::NotFound, message)
 }

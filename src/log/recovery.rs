@@ -142,9 +142,7 @@ pub(crate) async fn open<S: Storage>(
     let mut writer = None;
     if !options.read_only {
         let recovered = make_writable(&storage, files, &replayed, store, &mut report).await?;
-        for name in stale_snapshots.iter().chain(&files.stale_segments(covered)) {
-            remove_if_there(&*storage, name).await?;
-        }
+        remove_replaced(&*storage, files, &tables, &stale_snapshots, covered).await?;
         sealed = recovered.resumed;
         epoch = recovered.writer.epoch();
         segments.retain(|s| s.first < recovered.writer.active().first);
@@ -191,9 +189,40 @@ async fn open_snapshots<S: Storage>(
     }
 }
 
+/// Removes the files that the snapshots `tables` have replaced.
+async fn remove_replaced<S: Storage>(
+    storage: &S,
+    files: &Files,
+    tables: &[Arc<Table<S>>],
+    stale_snapshots: &[String],
+    covered: u64,
+) -> Result<()> {
+    let stale_segments = files.stale_segments(covered);
+    if stale_snapshots.is_empty() && stale_segments.is_empty() {
+        return Ok(());
+    }
+    for table in tables {
+        // A process can be killed between writing a snapshot and syncing it: it reads well, and may still be lost.
+        storage.sync(table.name()).await?;
+    }
+    for name in stale_snapshots.iter().chain(&stale_segments) {
+        remove_if_there(storage, name).await?;
+    }
+    Ok(())
+}
+
 /// Whether a database that could not be opened beside its writer looks different by now: then try again.
 pub(crate) async fn was_overtaken<S: Storage>(storage: &S, before: &Files) -> bool {
     Files::list(storage).await.is_ok_and(|now| now != *before)
+}
+
+/// Whether the bytes behind the last record that counts have changed since: then a writer is at work on them.
+pub(crate) async fn is_being_written<S: Storage>(storage: &S, report: &Recovery) -> bool {
+    let Some(torn) = &report.torn else { return false };
+    match storage.read_at(&torn.file, torn.offset, usize::MAX).await {
+        Ok(now) => segment::without_zero_tail(&now).len() as u64 != torn.bytes,
+        Err(_) => true,
+    }
 }
 
 fn check_identity<S: Storage>(tables: &[Arc<Table<S>>], replayed: &Replayed) -> Result<()> {
@@ -502,6 +531,11 @@ async fn make_writable<S: Storage>(
         remove_all(&**storage, &replayed.leftovers).await?;
         return resume(storage, segment, end).await;
     }
+    if let Some((segment, _)) = tail {
+        // A killed process leaves records that no sync has reached. Were a power cut to take them back after some of
+        // their copies are on the disk, those would look like records that this segment lost.
+        storage.sync(&segment.file.name).await?;
+    }
     if let (Some(torn), Some((segment, end))) = (&mut report.torn, tail) {
         let behind = segment.bytes.get(end.valid_len..).unwrap_or_default();
         let behind = segment::without_zero_tail(behind);
@@ -570,11 +604,6 @@ async fn take_over<S: Storage>(
         previous_len: if replaces { segment.header.previous_len } else { from as u64 },
         carried: carried.len() as u64,
     };
-    if !carried.is_empty() {
-        // What a killed writer left may not have reached the medium. It must be there before the copy is: an unfinished
-        // copy without the original would look like damage.
-        storage.sync(&segment.file.name).await?;
-    }
     let generation = files.next_generation(header.first);
     let writer = LogWriter::create(Arc::clone(storage), &header, generation, &carried, end.chain).await?;
     if replaces {

@@ -30,7 +30,8 @@ pub(crate) struct LogWriter<S> {
 }
 
 impl<S: Storage> LogWriter<S> {
-    /// Goes on in `active`, an existing segment that ends soundly in `chain`.
+    /// Goes on in `active`, an existing segment that ends soundly in `chain`. What was read from it may not be durable
+    /// yet: a process can be killed between writing a seal and syncing it.
     pub(crate) fn resume(
         storage: Arc<S>,
         store: [u8; 16],
@@ -38,7 +39,7 @@ impl<S: Storage> LogWriter<S> {
         active: Segment,
         chain: Chain,
     ) -> Self {
-        Self { storage, store, epoch, active, chain, unsynced: false }
+        Self { storage, store, epoch, active, chain, unsynced: true }
     }
 
     /// Makes a segment that begins after `chain`, durably, with `carried` lines copied from the segment before.

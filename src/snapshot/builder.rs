@@ -27,8 +27,10 @@ impl Default for Layout {
 /// The end of a build.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// The bytes that were not taken yet.
+    /// The bytes that were not taken yet, the footer left out.
     pub(crate) tail: Vec<u8>,
+    /// The end of the file, for when everything before it is durable: it says that the rest can be relied on.
+    pub(crate) footer: Vec<u8>,
     pub(crate) summary: Summary,
 }
 
@@ -215,9 +217,9 @@ impl SnapshotBuilder {
             digest,
             file_len: counts.end() + FOOTER_LEN as u64,
         };
-        self.out.extend_from_slice(&footer.encode());
         let Footer { entries, documents, file_len, .. } = footer;
-        Ok(Finished { tail: self.out, summary: Summary { entries, documents, digest, file_len } })
+        let summary = Summary { entries, documents, digest, file_len };
+        Ok(Finished { tail: self.out, footer: footer.encode(), summary })
     }
 
     fn sorted(&self, drops: &[(String, u64)]) -> Result<Vec<(String, u64)>> {

@@ -37,8 +37,9 @@ fn build(header: SnapshotHeader, layout: Layout, entries: &[Entry], drops: &[(St
             file.extend(builder.take_output());
         }
     }
-    let Finished { tail, summary } = builder.finish(drops).unwrap();
+    let Finished { tail, footer, summary } = builder.finish(drops).unwrap();
     file.extend(tail);
+    file.extend(footer);
     assert_eq!(summary.file_len, file.len() as u64);
     assert_eq!(summary.entries, entries.len() as u64);
     file

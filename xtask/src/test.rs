@@ -29,7 +29,10 @@ const STEPS: &[Step] = &[
     }),
     ("release binary", |sh| setup::release_binary(sh).map(drop)),
     ("tests, all features", |sh| Ok(cmd!(sh, "cargo test --workspace --all-features").run()?)),
-    ("tests, default features", |sh| Ok(cmd!(sh, "cargo test --package pumice --lib --tests").run()?)),
+    ("tests, default features", |sh| {
+        cmd!(sh, "cargo clippy --package pumice --tests -- -D warnings").run()?;
+        Ok(cmd!(sh, "cargo test --package pumice --lib").run()?)
+    }),
     ("documentation", |sh| {
         Ok(cmd!(sh, "cargo doc --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),

@@ -1,0 +1,135 @@
+//! What must hold of every state that a crash leaves.
+
+use crate::disk::{Disk, State};
+use crate::recording::{Effect, Remains};
+use crate::workload::{Driver, History, Model, options, put};
+use pumice::Storage;
+use pumice::blocking::Db;
+use std::sync::Arc;
+
+/// Why a state is not what was promised.
+pub type Verdict<T> = Result<T, String>;
+
+/// Opens the state for reading. Returns which write it goes up to.
+pub fn read(state: &State, history: &History, acknowledged: usize, thorough: bool) -> Verdict<usize> {
+    let db = Db::open_with(Remains(Arc::new(state.clone())), options().read_only(true))
+        .map_err(|error| format!("reading refused: {error}"))?;
+    let write = holds_a_prefix(&db, history, acknowledged)?;
+    if thorough {
+        is_sound(&db)?;
+    }
+    Ok(write)
+}
+
+/// Every write up to one of them and nothing of those behind it: that makes batches whole and forgets nothing.
+fn holds_a_prefix<S: Storage>(db: &Db<S>, history: &History, acknowledged: usize) -> Verdict<usize> {
+    let sequence = db.sequence();
+    let write =
+        history.at(sequence).ok_or_else(|| format!("it ends at record {sequence}, inside a write"))?;
+    if write < acknowledged {
+        return Err(format!("write {acknowledged} was acknowledged, but only {write} are there"));
+    }
+    holds(db, &history.0[write].1)?;
+    Ok(write)
+}
+
+fn holds<S: Storage>(db: &Db<S>, model: &Model) -> Verdict<()> {
+    let mut wanted = model.iter();
+    let mut wrong = None;
+    let walked = db.read_view().for_each_of_all_raw(|c, k, v| {
+        let next = wanted.next();
+        if wrong.is_none() && next.is_none_or(|((wc, wk), wv)| (&**wc, &**wk, &**wv) != (c, k, v)) {
+            wrong = Some(format!("{c}/{k} = {v:.60}, but {next:.60?} was written"));
+        }
+        Ok(())
+    });
+    walked.map_err(|error| format!("a scan failed: {error}"))?;
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    if let Some(missing) = wanted.next() {
+        return Err(format!("missing: {missing:.100?}"));
+    }
+    let stats = db.stats().map_err(|error| format!("counting failed: {error}"))?;
+    if stats.documents != model.len() as u64 {
+        return Err(format!("{} documents counted, {} there", stats.documents, model.len()));
+    }
+    // A point read takes another way than a scan.
+    for ((c, k), v) in model.iter().step_by(model.len() / 3 + 1) {
+        match db.collection(c).get_raw(k) {
+            Ok(Some(found)) if found == v.as_str() => {}
+            other => return Err(format!("a point read of {c}/{k} gives {other:.80?}")),
+        }
+    }
+    Ok(())
+}
+
+fn is_sound<S: Storage>(db: &Db<S>) -> Verdict<()> {
+    let verified = db.verify().map_err(|error| format!("verification failed: {error}"))?;
+    if verified.is_sound() { Ok(()) } else { Err(format!("damage: {:?}", verified.damage)) }
+}
+
+/// When the recovered database is compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compact {
+    Never,
+    AtOnce,
+    AfterWrites,
+}
+
+/// What an opening for writing did, and what it left.
+pub struct Recovered {
+    pub effects: Vec<Effect>,
+    pub history: History,
+}
+
+/// Opens what a process sees of `disk` for writing, goes on writing, closes and opens again.
+pub fn write(disk: &Disk, history: &History, acknowledged: usize, compact: Compact) -> Verdict<Recovered> {
+    let mut driver = Driver::open(disk, History(Vec::new()), options())
+        .map_err(|error| format!("writing refused: {error}"))?;
+    let write = holds_a_prefix(driver.db(), history, acknowledged)?;
+    driver.adopt(history.until(write));
+    driver.acknowledge();
+    is_sound(driver.db())?;
+    only_needed_files(&driver)?;
+    if compact == Compact::AtOnce {
+        driver.compact();
+        only_needed_files(&driver)?;
+    }
+    driver.edit(&put("after", "the crash", write));
+    driver.edit(&put("after", format!("the crash {write}"), "1"));
+    if compact == Compact::AfterWrites {
+        driver.compact();
+        driver.edit(&put("after", "the compaction", write));
+        only_needed_files(&driver)?;
+    }
+    holds(driver.db(), &driver.history().0[driver.history().last()].1)?;
+    driver.close();
+    driver.start();
+    let recovery = driver.db().recovery();
+    if recovery.unclean || recovery.torn.is_some() {
+        return Err(format!("unclean after a clean close: {recovery:?}"));
+    }
+    let last = driver.history().last();
+    holds_a_prefix(driver.db(), driver.history(), last)?;
+    is_sound(driver.db())?;
+    only_needed_files(&driver)?;
+    driver.put("after", "reopening", write);
+    let (effects, history) = driver.finish();
+    Ok(Recovered { effects, history })
+}
+
+/// Recovery leaves no file behind that nothing will ever remove.
+fn only_needed_files(driver: &Driver) -> Verdict<()> {
+    let stats = driver.db().stats().map_err(|error| format!("counting failed: {error}"))?;
+    let names = driver.storage.names();
+    let count =
+        |suffix: &str| names.iter().filter(|n| !n.contains('/') && n.ends_with(suffix)).count() as u64;
+    if (count(".log"), count(".snapshot")) == (stats.segments, stats.snapshots) {
+        return Ok(());
+    }
+    Err(format!(
+        "{} segments and {} snapshots count, but there are {names:?}",
+        stats.segments, stats.snapshots
+    ))
+}

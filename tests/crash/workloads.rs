@@ -1,0 +1,344 @@
+//! The workloads whose crashes are gone through. Each shows another order of effects to the disk.
+
+use crate::workload::{Driver, Edit, options, put, text};
+
+type Workload = (&'static str, fn(&mut Driver));
+
+pub const ALL: &[Workload] = &[
+    ("single_puts", single_puts),
+    ("overwrites_and_deletes", overwrites_and_deletes),
+    ("batches", batches),
+    ("large_batch", large_batch),
+    ("large_values", large_values),
+    ("buffered_writes", buffered_writes),
+    ("buffered_batches", buffered_batches),
+    ("written_without_sync", written_without_sync),
+    ("clean_reopening", clean_reopening),
+    ("reopening_between_buffered", reopening_between_buffered),
+    ("compact_once", compact_once),
+    ("compact_often", compact_often),
+    ("compact_large", compact_large),
+    ("compact_nothing", compact_nothing),
+    ("compact_deletes", compact_deletes),
+    ("compact_and_reopen", compact_and_reopen),
+    ("buffered_around_compaction", buffered_around_compaction),
+    ("batch_across_rotation", batch_across_rotation),
+    ("drop_collections", drop_collections),
+    ("drop_and_compact", drop_and_compact),
+    ("runs_by_themselves", runs_by_themselves),
+    ("runs_then_one", runs_then_one),
+    ("runs_and_reopen", runs_and_reopen),
+    ("views_during_compaction", views_during_compaction),
+    ("views_over_runs", views_over_runs),
+    ("everything_deleted", everything_deleted),
+    ("odd_texts", odd_texts),
+    ("two_collections_interleaved", two_collections_interleaved),
+    ("close_empty", close_empty),
+    ("compact_then_close_at_once", compact_then_close_at_once),
+];
+
+fn single_puts(d: &mut Driver) {
+    for n in 0..12 {
+        d.put("c", n, format!("{{\"n\":{n}}}"));
+    }
+}
+
+fn overwrites_and_deletes(d: &mut Driver) {
+    for n in 0..16 {
+        d.put("c", n % 4, n);
+        if n % 3 == 0 {
+            d.delete("c", (n + 1) % 4);
+        }
+    }
+}
+
+fn some(from: u32, count: u32) -> Vec<Edit> {
+    (from..from + count).map(|n| put("c", n, format!("[{n}]"))).collect()
+}
+
+fn batches(d: &mut Driver) {
+    for n in 0..6 {
+        d.batch(&some(n * 2, n + 1));
+    }
+    d.batch(&[put("c", 1, "0"), Edit::Delete("c", "1".into()), put("d", 1, "0")]);
+}
+
+fn large_batch(d: &mut Driver) {
+    d.put("c", "before", 1);
+    d.batch(&(0..120).map(|n| put("c", n, text(100 + n % 50))).collect::<Vec<_>>());
+    d.put("c", "behind", 1);
+}
+
+fn large_values(d: &mut Driver) {
+    for n in [1, 4096, 9000, 300, 20_000] {
+        d.put("c", n, text(n));
+    }
+    d.delete("c", 4096);
+    d.put("c", 1, text(5000));
+}
+
+fn buffered_writes(d: &mut Driver) {
+    for n in 0..5 {
+        for m in 0..=n {
+            d.buffer(&put("c", n * 10 + m, m));
+        }
+        d.sync();
+    }
+    d.buffer(&put("c", "last", 0));
+}
+
+fn buffered_batches(d: &mut Driver) {
+    for n in 0..4 {
+        d.buffer_batch(&some(n * 3, 4));
+        d.buffer(&put("c", n, "null"));
+        d.buffer_batch(&some(n * 5, 2));
+        if n % 2 == 1 {
+            d.sync();
+        }
+    }
+    d.put("c", "sync", 1);
+}
+
+/// A full buffer goes to the file, where nothing of it is durable yet: several appends are volatile at once.
+fn written_without_sync(d: &mut Driver) {
+    d.reopen_with(options().buffer_limit(200));
+    for n in 0..14 {
+        d.buffer(&put("c", n, text(60)));
+    }
+    d.sync();
+    for n in 0..9 {
+        d.buffer_batch(&some(n, 3));
+    }
+    d.put("c", "sync", 1);
+    for n in 0..6 {
+        d.buffer(&put("d", n, text(900)));
+    }
+}
+
+fn clean_reopening(d: &mut Driver) {
+    for n in 0..5 {
+        d.put("c", n, n);
+        d.reopen();
+    }
+    d.reopen();
+    d.put("c", 0, "\"again\"");
+}
+
+fn reopening_between_buffered(d: &mut Driver) {
+    for n in 0..4 {
+        d.buffer(&put("c", n, n));
+        d.buffer_batch(&some(10, 3));
+        d.reopen();
+    }
+}
+
+fn fill(d: &mut Driver, from: u32, count: u32) {
+    d.batch(&some(from, count));
+    d.put("c", from, "\"single\"");
+}
+
+fn compact_once(d: &mut Driver) {
+    fill(d, 0, 10);
+    d.compact();
+    fill(d, 5, 10);
+}
+
+fn compact_often(d: &mut Driver) {
+    for n in 0..5 {
+        d.put("c", n, n);
+        d.delete("c", n.max(1) - 1);
+        d.compact();
+    }
+    d.put("c", "behind", 1);
+}
+
+fn compact_large(d: &mut Driver) {
+    for n in 0..4 {
+        d.batch(&(0..30).map(|m| put("c", n * 20 + m, text(200))).collect::<Vec<_>>());
+    }
+    d.compact();
+    d.put("c", 3, 3);
+    d.batch(&(0..10).map(|m| put("c", 30 + m, text(1000))).collect::<Vec<_>>());
+    d.compact();
+    d.put("c", 4, 4);
+}
+
+fn compact_nothing(d: &mut Driver) {
+    d.compact();
+    d.compact();
+    d.put("c", 1, 1);
+    d.compact();
+    d.compact();
+    d.reopen();
+    d.compact();
+}
+
+fn compact_deletes(d: &mut Driver) {
+    fill(d, 0, 8);
+    d.compact();
+    for n in 0..8 {
+        d.delete("c", n);
+    }
+    d.compact();
+    d.put("c", 3, "\"back\"");
+    d.compact();
+}
+
+fn compact_and_reopen(d: &mut Driver) {
+    for n in 0..3 {
+        fill(d, n * 4, 6);
+        d.compact();
+        d.reopen();
+        d.put("c", "x", n);
+        d.reopen();
+    }
+}
+
+fn buffered_around_compaction(d: &mut Driver) {
+    for n in 0..3 {
+        d.buffer_batch(&some(n, 4));
+        d.buffer(&put("c", "b", n));
+        d.compact();
+        d.buffer(&put("c", "a", n));
+    }
+    d.sync();
+    d.buffer(&put("c", "z", 1));
+    d.compact();
+}
+
+fn batch_across_rotation(d: &mut Driver) {
+    d.reopen_with(options().buffer_limit(300));
+    for n in 0..4 {
+        d.buffer_batch(&some(n * 3, 5));
+        d.buffer_batch(&some(n * 2, 5));
+        d.compact();
+        d.batch(&some(n * 3, 2));
+    }
+}
+
+fn drop_collections(d: &mut Driver) {
+    for n in 0..3 {
+        d.put("a", n, n);
+        d.put("b", n, n);
+        d.drop_collection(if n % 2 == 0 { "a" } else { "b" });
+        d.batch(&[put("a", "x", n), Edit::Drop("a"), put("a", "y", n)]);
+    }
+}
+
+fn drop_and_compact(d: &mut Driver) {
+    for n in 0..3 {
+        d.batch(&[put("a", n, n), put("b", n, n), put("b", n + 1, n)]);
+        d.compact();
+        d.drop_collection("a");
+        d.put("a", "x", n);
+        d.compact();
+    }
+}
+
+const SMALL: u64 = 900;
+
+fn runs_by_themselves(d: &mut Driver) {
+    d.reopen_with(options().compact_at(Some(SMALL)));
+    for n in 0..12 {
+        d.batch(&some(n * 2, 5));
+        d.settle(SMALL);
+    }
+}
+
+/// Leaves runs of shrinking size, so that they stay apart.
+fn several_runs(d: &mut Driver) {
+    d.reopen_with(options().compact_at(Some(SMALL)));
+    for count in [200, 60, 15, 5] {
+        d.batch(&some(count, count));
+        d.settle(SMALL);
+    }
+}
+
+fn runs_then_one(d: &mut Driver) {
+    several_runs(d);
+    d.put("c", 1, 1);
+    d.drop_collection("c");
+    d.put("c", 2, 2);
+    d.compact();
+    d.put("c", 3, 3);
+}
+
+fn runs_and_reopen(d: &mut Driver) {
+    several_runs(d);
+    d.reopen_with(options());
+    d.put("c", 1, 1);
+    d.compact();
+    d.reopen();
+    d.put("c", 2, 2);
+}
+
+fn views_during_compaction(d: &mut Driver) {
+    for n in 0..3 {
+        fill(d, n, 5);
+        d.hold_view();
+        d.delete("c", n);
+        d.compact();
+    }
+    d.release_views();
+    d.put("c", 9, 9);
+    d.compact();
+    d.put("c", 10, 9);
+}
+
+fn views_over_runs(d: &mut Driver) {
+    d.reopen_with(options().compact_at(Some(SMALL)));
+    for n in 0..6 {
+        d.batch(&some(n * 2, 6));
+        d.hold_view();
+        d.settle(SMALL);
+    }
+    d.compact();
+    d.release_views();
+    d.put("c", 1, 1);
+    d.compact();
+}
+
+fn everything_deleted(d: &mut Driver) {
+    fill(d, 0, 4);
+    d.compact();
+    d.batch(&(0..4).map(|n| Edit::Delete("c", n.to_string())).collect::<Vec<_>>());
+    d.compact();
+    d.reopen();
+    d.put("c", 0, 0);
+    d.delete("c", 0);
+    d.compact();
+}
+
+fn odd_texts(d: &mut Driver) {
+    for (n, key) in
+        ["\u{0}", "{\"_s\":1,\"_p\":\"00000000\"", "\n", "é\"", "\",\"_x\":\"00000000\"}"].iter().enumerate()
+    {
+        d.put("c", key, format!("{{\"_w\":99,\"_s\":{n},\"_x\":\"00000000\"}}"));
+    }
+    d.batch(&[put("ü", "\\", "\"{\\\"_s\\\":3}\""), put("ü", "", "null")][..1]);
+    d.compact();
+    d.put("ü", "\u{10ffff}", "1.50e+01");
+}
+
+fn two_collections_interleaved(d: &mut Driver) {
+    for n in 0..8 {
+        d.put(if n % 2 == 0 { "a" } else { "b" }, n / 2, n);
+        if n == 4 {
+            d.compact();
+        }
+    }
+}
+
+fn close_empty(d: &mut Driver) {
+    d.reopen();
+    d.reopen();
+    d.put("c", 1, 1);
+}
+
+fn compact_then_close_at_once(d: &mut Driver) {
+    fill(d, 0, 5);
+    d.compact();
+    d.reopen();
+    d.reopen();
+    d.put("c", 1, 1);
+}
