@@ -7,7 +7,7 @@ use pumice::blocking::Db;
 use pumice::{ChangeKind, Durability, Keys, MemoryStorage, Options, Storage, SyncDiskStorage};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -333,9 +333,8 @@ where
     pumice::Db<S>: Send,
 {
     let told = Arc::new(Mutex::new(HashMap::new()));
-    let late = Arc::new(AtomicU64::new(0));
     let one = |t: u64| {
-        let (db, told, late) = (db.clone(), Arc::clone(&told), Arc::clone(&late));
+        let (db, told) = (db.clone(), Arc::clone(&told));
         async move {
             let mut chance = t * 2_654_435_761 + 1;
             for n in 0..30_u64 {
@@ -349,16 +348,11 @@ where
                     write.await.unwrap();
                     true
                 } else {
-                    match tokio::time::timeout(patience, write).await {
-                        Ok(written) => written.map(|_| true).unwrap(),
-                        Err(_) => {
-                            late.fetch_add(1, Ordering::SeqCst);
-                            false
-                        }
-                    }
+                    let written = tokio::time::timeout(patience, write).await;
+                    written.is_ok_and(|written| written.map(|_| true).unwrap())
                 };
                 told.lock().unwrap().insert(key, done);
-                if n == 15 && t % 16 == 0 {
+                if n == 15 && t.is_multiple_of(16) {
                     let _ = tokio::time::timeout(patience, db.compact()).await;
                 }
                 if n % 8 == 0 {
