@@ -4,7 +4,7 @@
 //! reader before it counts; only then does what it replaces go. A failure at any step leaves the old files in charge.
 
 use crate::core::Core;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::snapshot as format;
 use crate::log::group_commit::{Caller, Duty};
 use crate::log::queue::{Want, closed};
@@ -78,12 +78,10 @@ pub(crate) async fn compact_aside<S: Storage>(core: &Arc<Core<S>>) -> Result<()>
         drop(Running(core));
         return Err(error);
     }
-    loop {
-        core.commit.until(Want::NotCompacting, Caller::Async).await?;
-        if let Some(result) = outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return result;
-        }
-    }
+    core.commit.until(Want::NotCompacting, Caller::Async).await?;
+    // The right to compact is given back after the outcome is known, unless the application's callback panicked.
+    let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+    outcome.unwrap_or_else(|| Err(Error::new(ErrorKind::Io, "the compaction was interrupted by a panic")))
 }
 
 async fn claim<S: Storage>(core: &Core<S>) -> Result<()> {

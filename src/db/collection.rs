@@ -99,9 +99,12 @@ impl<S: Storage> Collection<S> {
         check_collection(&self.name)?;
         check_key(key)?;
         let core = self.db.core();
-        core.check_open()?;
-        // Writes on their way count: they come before this one.
-        let pending = core.commit.queue().will_exist(&self.name, key);
+        // Writes on their way count: they come before this one. After a failure nobody knows what became of them.
+        let pending = {
+            let queue = core.commit.queue();
+            core.commit.refusal(&queue)?;
+            queue.will_exist(&self.name, key)
+        };
         let exists = match pending {
             Some(exists) => exists,
             None => core.state.contains(&sort_key(&self.name, key)).await?,

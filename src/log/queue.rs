@@ -115,7 +115,7 @@ impl Queue {
         Self {
             chain,
             time,
-            watermark: chain.last(),
+            watermark: 0,
             pending: Vec::new(),
             pending_bytes: 0,
             unapplied: VecDeque::new(),

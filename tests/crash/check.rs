@@ -92,6 +92,7 @@ pub fn write(disk: &Disk, history: &History, acknowledged: usize, compact: Compa
     driver.acknowledge();
     is_sound(driver.db())?;
     only_needed_files(&driver)?;
+    keeps_what_it_set_aside(disk, &driver)?;
     if compact == Compact::AtOnce {
         driver.compact();
         only_needed_files(&driver)?;
@@ -119,12 +120,23 @@ pub fn write(disk: &Disk, history: &History, acknowledged: usize, compact: Compa
     Ok(Recovered { effects, history })
 }
 
+/// The bytes of a torn tail are there for whoever wants to look at them.
+fn keeps_what_it_set_aside(disk: &Disk, driver: &Driver) -> Verdict<()> {
+    let Some(torn) = &driver.db().recovery().torn else { return Ok(()) };
+    let kept = torn.quarantined.as_ref().map(|name| driver.storage.contents(name));
+    let behind = disk.visible().find(|(name, _)| ***name == torn.file).map(|(_, bytes)| {
+        let start = torn.offset as usize;
+        bytes[start..start + torn.bytes as usize].to_vec()
+    });
+    if kept == behind { Ok(()) } else { Err(format!("the torn tail was not kept: {torn:?}")) }
+}
+
 /// Recovery leaves no file behind that nothing will ever remove.
 fn only_needed_files(driver: &Driver) -> Verdict<()> {
     let stats = driver.db().stats().map_err(|error| format!("counting failed: {error}"))?;
     let names = driver.storage.names();
     let count =
-        |suffix: &str| names.iter().filter(|n| !n.contains('/') && n.ends_with(suffix)).count() as u64;
+        |suffix: &str| names.iter().filter(|n| of_the_database(n) && n.ends_with(suffix)).count() as u64;
     if (count(".log"), count(".snapshot")) == (stats.segments, stats.snapshots) {
         return Ok(());
     }
@@ -132,4 +144,8 @@ fn only_needed_files(driver: &Driver) -> Verdict<()> {
         "{} segments and {} snapshots count, but there are {names:?}",
         stats.segments, stats.snapshots
     ))
+}
+
+fn of_the_database(name: &str) -> bool {
+    name.bytes().take_while(u8::is_ascii_digit).count() == 20
 }

@@ -1,7 +1,8 @@
 //! What a disk holds after a power cut, by the promises of [`pumice::Storage`] and no more.
 //!
-//! Names are durable when `create` and `remove` return, lengths when `truncate` does. Appended bytes are volatile until
+//! Names are durable when `create` returns, lengths when `truncate` does. Appended bytes are volatile until
 //! their file is synced: any of them may be missing or zero, whatever became of others, of this file or another one.
+//! Removed files may come back.
 
 use crate::recording::Effect;
 use std::collections::BTreeMap;
@@ -12,6 +13,9 @@ use std::sync::Arc;
 const BLOCKS: [usize; 2] = [512, 4096];
 /// An append of up to so many bytes is cut at every byte.
 const EVERY_BYTE: usize = 700;
+
+/// So many removed files may come back.
+const REMEMBERED: usize = 4;
 
 type Bytes = Arc<[u8]>;
 
@@ -28,7 +32,11 @@ struct File {
 
 /// The files, and how much of each is durable.
 #[derive(Clone, Default)]
-pub struct Disk(BTreeMap<Arc<str>, File>);
+pub struct Disk {
+    files: BTreeMap<Arc<str>, File>,
+    /// What was removed last, as it was: not every platform can promise that it stays away.
+    removed: Vec<(Arc<str>, Bytes)>,
+}
 
 /// One state that a crash may leave, by name.
 pub type State = Vec<(Arc<str>, Bytes)>;
@@ -73,16 +81,17 @@ impl Disk {
             appends: Vec::new(),
             grown: false,
         };
-        Self(state.iter().map(|(name, bytes)| (Arc::clone(name), file(bytes))).collect())
+        let files = state.iter().map(|(name, bytes)| (Arc::clone(name), file(bytes))).collect();
+        Self { files, removed: Vec::new() }
     }
 
     pub fn visible(&self) -> impl Iterator<Item = (&Arc<str>, &[u8])> {
-        self.0.iter().map(|(name, file)| (name, &*file.bytes))
+        self.files.iter().map(|(name, file)| (name, &*file.bytes))
     }
 
     /// Whether a killed process leaves more than a power cut would.
     pub fn is_volatile(&self) -> bool {
-        self.0.values().any(|file| file.synced < file.bytes.len())
+        self.files.values().any(|file| file.synced < file.bytes.len())
     }
 
     /// The state that a killed process leaves.
@@ -93,10 +102,11 @@ impl Disk {
     pub fn apply(&mut self, effect: &Effect) {
         match effect {
             Effect::Create(name) => {
-                self.0.insert(Arc::clone(name), File::default());
+                self.removed.retain(|(gone, _)| gone != name);
+                self.files.insert(Arc::clone(name), File::default());
             }
             Effect::Append(name, bytes) => {
-                let file = self.0.entry(Arc::clone(name)).or_default();
+                let file = self.files.entry(Arc::clone(name)).or_default();
                 if !bytes.is_empty() {
                     file.appends.push(file.bytes.len());
                     file.bytes.extend_from_slice(bytes);
@@ -104,19 +114,22 @@ impl Disk {
                 }
             }
             Effect::Sync(name) => {
-                let file = self.0.entry(Arc::clone(name)).or_default();
+                let file = self.files.entry(Arc::clone(name)).or_default();
                 file.synced = file.bytes.len();
                 file.appends.clear();
             }
             Effect::Truncate(name, len) => {
-                let file = self.0.entry(Arc::clone(name)).or_default();
+                let file = self.files.entry(Arc::clone(name)).or_default();
                 file.bytes.truncate(*len);
                 file.synced = file.synced.min(*len);
                 file.appends.retain(|start| start < len);
                 file.grown = false;
             }
             Effect::Remove(name) => {
-                self.0.remove(name);
+                if let Some(file) = self.files.remove(name) {
+                    self.removed.push((Arc::clone(name), file.cut(file.synced)));
+                    self.removed.drain(..self.removed.len().saturating_sub(REMEMBERED));
+                }
             }
             Effect::Acknowledged(_) => {}
         }
@@ -131,7 +144,7 @@ impl Disk {
         visit: &mut impl FnMut(&State, &str),
     ) {
         let volatile: Vec<&Arc<str>> =
-            self.0.iter().filter(|(_, f)| f.synced < f.bytes.len()).map(|(name, _)| name).collect();
+            self.files.iter().filter(|(_, f)| f.synced < f.bytes.len()).map(|(name, _)| name).collect();
         let appended = match last {
             Some(Effect::Append(name, _)) if thoroughness == Thoroughness::Dense => Some(name),
             _ => None,
@@ -140,20 +153,20 @@ impl Disk {
             .iter()
             .map(|name| {
                 if Some(*name) == appended {
-                    self.0[*name].fates(chance)
+                    self.files[*name].fates(chance)
                 } else {
-                    self.0[*name].few_fates(chance)
+                    self.files[*name].few_fates(chance)
                 }
             })
             .collect();
         let mut state: State = self
-            .0
+            .files
             .iter()
             .map(|(name, f)| {
                 (Arc::clone(name), if f.synced < f.bytes.len() { [].into() } else { (&*f.bytes).into() })
             })
             .collect();
-        let place = |name: &Arc<str>| self.0.keys().position(|n| n == name).unwrap_or_default();
+        let place = |name: &Arc<str>| self.files.keys().position(|n| n == name).unwrap_or_default();
         let places: Vec<usize> = volatile.iter().map(|name| place(name)).collect();
         let mut emit = |state: &mut State, choice: &[usize], label: &str| {
             for ((place, fates), chosen) in places.iter().zip(&fates).zip(choice) {
@@ -179,9 +192,22 @@ impl Disk {
                 }
             }
         }
+        // Removed files that come back.
+        for mask in 1..1_u64 << self.removed.len() {
+            for (index, fates) in fates.iter().enumerate() {
+                choice[index] = chance.below(fates.len());
+            }
+            for ((place, fates), chosen) in places.iter().zip(&fates).zip(&choice) {
+                state[*place].1 = Arc::clone(&fates[*chosen]);
+            }
+            let back = self.removed.iter().enumerate().filter(|(index, _)| mask >> index & 1 == 1);
+            let mut state: State = state.iter().cloned().chain(back.map(|(_, file)| file.clone())).collect();
+            state.sort_by(|a, b| a.0.cmp(&b.0));
+            visit(&state, "removed files back");
+        }
         // Zeros behind the end of logs that were grown ahead.
         let grown: Vec<usize> =
-            self.0.values().enumerate().filter(|(_, f)| f.grown).map(|(index, _)| index).collect();
+            self.files.values().enumerate().filter(|(_, f)| f.grown).map(|(index, _)| index).collect();
         if grown.is_empty() {
             return;
         }

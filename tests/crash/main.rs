@@ -5,6 +5,7 @@ mod check;
 mod disk;
 mod explore;
 mod recording;
+mod regressions;
 mod workload;
 mod workloads;
 

@@ -51,9 +51,18 @@ impl RecordingStorage {
         self.inner().files.keys().map(ToString::to_string).collect()
     }
 
-    /// Puts a file there that nobody recorded.
+    pub fn contents(&self, name: &str) -> Vec<u8> {
+        self.inner().files.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Puts a file there that the database knows nothing of.
     pub fn plant(&self, name: &str, bytes: &[u8]) {
-        self.inner().files.insert(name.into(), bytes.to_vec());
+        let mut inner = self.inner();
+        let name: Arc<str> = name.into();
+        inner.files.insert(Arc::clone(&name), bytes.to_vec());
+        inner.effects.push(Effect::Create(Arc::clone(&name)));
+        inner.effects.push(Effect::Append(Arc::clone(&name), bytes.into()));
+        inner.effects.push(Effect::Sync(name));
     }
 }
 

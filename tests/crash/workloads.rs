@@ -35,6 +35,27 @@ pub const ALL: &[Workload] = &[
     ("two_collections_interleaved", two_collections_interleaved),
     ("close_empty", close_empty),
     ("compact_then_close_at_once", compact_then_close_at_once),
+    ("stray_files", stray_files),
+    ("one_document_for_ever", one_document_for_ever),
+    ("one_batch_only", one_batch_only),
+    ("buffered_only", buffered_only),
+    ("buffered_large_values", buffered_large_values),
+    ("deletes_in_batches", deletes_in_batches),
+    ("drop_in_batch_then_runs", drop_in_batch_then_runs),
+    ("runs_of_deletes", runs_of_deletes),
+    ("runs_with_large_values", runs_with_large_values),
+    ("runs_and_buffered", runs_and_buffered),
+    ("runs_of_drops", runs_of_drops),
+    ("runs_closed_each_time", runs_closed_each_time),
+    ("full_buffer_and_compaction", full_buffer_and_compaction),
+    ("full_buffer_and_reopening", full_buffer_and_reopening),
+    ("failed_compaction", failed_compaction),
+    ("views_and_full_buffer", views_and_full_buffer),
+    ("many_pages", many_pages),
+    ("long_keys", long_keys),
+    ("compact_after_every_reopening", compact_after_every_reopening),
+    ("block_aligned_appends", block_aligned_appends),
+    ("mixed", mixed),
 ];
 
 fn single_puts(d: &mut Driver) {
@@ -341,4 +362,207 @@ fn compact_then_close_at_once(d: &mut Driver) {
     d.reopen();
     d.reopen();
     d.put("c", 1, 1);
+}
+
+fn stray_files(d: &mut Driver) {
+    for name in ["notes.txt", "1.log", "00000000000000000003.log.tmp", "quarantine/x", "archive/y"] {
+        d.storage.plant(name, b"{\"_s\":9}\n");
+        d.put("c", name, 1);
+    }
+    d.compact();
+    d.reopen();
+    d.put("c", 1, 1);
+}
+
+fn one_document_for_ever(d: &mut Driver) {
+    for n in 0..10 {
+        d.put("c", "k", n);
+        if n % 4 == 3 {
+            d.compact();
+        }
+    }
+}
+
+fn one_batch_only(d: &mut Driver) {
+    d.batch(&(0..40).map(|n| put("c", n, text(300))).collect::<Vec<_>>());
+}
+
+fn buffered_only(d: &mut Driver) {
+    for n in 0..12 {
+        d.buffer(&put("c", n, n));
+    }
+}
+
+fn buffered_large_values(d: &mut Driver) {
+    d.reopen_with(options().buffer_limit(4000));
+    for n in 0..10 {
+        d.buffer(&put("c", n, text(n * 700)));
+    }
+    d.sync();
+    for n in 0..6 {
+        d.buffer(&put("c", n, text(3000)));
+    }
+}
+
+fn deletes_in_batches(d: &mut Driver) {
+    d.batch(&some(0, 12));
+    for n in 0..4 {
+        d.batch(&[
+            Edit::Delete("c", (n * 3).to_string()),
+            Edit::Delete("c", "none".into()),
+            put("c", n, "0"),
+        ]);
+        if n == 1 {
+            d.compact();
+        }
+    }
+}
+
+fn drop_in_batch_then_runs(d: &mut Driver) {
+    d.reopen_with(options().compact_at(Some(SMALL)));
+    for n in 0..6 {
+        d.batch(&some(n, 8));
+        d.batch(&[Edit::Drop("c"), put("c", n, n), put("d", n, n)]);
+        d.settle(SMALL);
+    }
+}
+
+fn runs_of_deletes(d: &mut Driver) {
+    several_runs(d);
+    d.batch(&(60..90).map(|n| Edit::Delete("c", n.to_string())).collect::<Vec<_>>());
+    d.settle(SMALL);
+    d.delete("c", 200);
+    d.compact();
+}
+
+fn runs_with_large_values(d: &mut Driver) {
+    d.reopen_with(options().compact_at(Some(20_000)));
+    for n in [9, 3, 2, 7] {
+        for m in 0..n {
+            d.put("c", m, text(3000 + m));
+        }
+        d.settle(20_000);
+    }
+}
+
+fn runs_and_buffered(d: &mut Driver) {
+    d.reopen_with(options().compact_at(Some(SMALL)).buffer_limit(500));
+    for n in 0..8 {
+        d.buffer_batch(&some(n * 2, 5));
+        d.buffer(&put("c", "b", n));
+        d.settle(SMALL);
+    }
+    d.sync();
+}
+
+fn runs_of_drops(d: &mut Driver) {
+    several_runs(d);
+    for n in 0..3 {
+        d.drop_collection("c");
+        d.batch(&some(n, 8));
+        d.settle(SMALL);
+    }
+    d.reopen();
+    d.put("c", 1, 1);
+}
+
+fn runs_closed_each_time(d: &mut Driver) {
+    d.reopen_with(options().compact_at(Some(SMALL)));
+    for count in [80, 20, 9, 9, 3] {
+        d.batch(&some(count, count));
+        d.reopen();
+    }
+}
+
+fn full_buffer_and_compaction(d: &mut Driver) {
+    d.reopen_with(options().buffer_limit(150));
+    for n in 0..12 {
+        d.buffer(&put("c", n % 5, text(50)));
+        if n % 4 == 2 {
+            d.compact();
+        }
+    }
+}
+
+fn full_buffer_and_reopening(d: &mut Driver) {
+    d.reopen_with(options().buffer_limit(150));
+    for n in 0..9 {
+        d.buffer_batch(&some(n, 2));
+        if n % 4 == 2 {
+            d.reopen();
+        }
+    }
+}
+
+/// The name of the next snapshot is taken, so the log goes on without it.
+fn failed_compaction(d: &mut Driver) {
+    fill(d, 0, 3);
+    let sequence = d.db().sequence();
+    d.storage.plant(&format!("{sequence:020}.snapshot"), b"");
+    assert!(d.db().compact().is_err());
+    d.put("c", 1, 1);
+    d.reopen();
+    d.compact();
+    d.put("c", 2, 2);
+}
+
+fn views_and_full_buffer(d: &mut Driver) {
+    d.reopen_with(options().buffer_limit(150));
+    for n in 0..4 {
+        d.buffer_batch(&some(n, 3));
+        d.hold_view();
+        d.compact();
+        d.buffer(&put("c", n, text(100)));
+    }
+}
+
+fn many_pages(d: &mut Driver) {
+    d.batch(&(0..500).map(|n| put("c", n, text(n % 90))).collect::<Vec<_>>());
+    d.compact();
+    d.batch(&(0..40).map(|n| put("c", n * 7, "null")).collect::<Vec<_>>());
+    d.compact();
+    d.put("c", 1, 1);
+}
+
+fn long_keys(d: &mut Driver) {
+    for n in 0..5 {
+        d.put("c", format!("{n}{}", "k".repeat(1000)), n);
+        if n == 2 {
+            d.compact();
+        }
+    }
+    d.compact();
+}
+
+fn compact_after_every_reopening(d: &mut Driver) {
+    for n in 0..5 {
+        d.buffer(&put("c", n, n));
+        d.reopen();
+        d.compact();
+    }
+}
+
+/// Lines that end just before, at and just behind the end of a block.
+fn block_aligned_appends(d: &mut Driver) {
+    for len in [230, 380, 379, 381, 383, 385, 890, 896, 897] {
+        d.buffer(&put("c", len, text(len)));
+        d.buffer(&put("c", "x", 1));
+        d.sync();
+    }
+}
+
+fn mixed(d: &mut Driver) {
+    for n in 0..4_u32 {
+        d.put("a", n, n);
+        d.buffer(&put("b", n, text(n as usize * 100)));
+        d.batch(&some(n, 3));
+        d.buffer_batch(&[Edit::Drop("b"), put("b", "x", n)]);
+        if n % 2 == 0 {
+            d.hold_view();
+            d.compact();
+        } else {
+            d.reopen();
+        }
+        d.delete("a", n);
+    }
 }

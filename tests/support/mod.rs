@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod hooked;
 pub mod kill;
 pub mod log_file;
+pub mod sealed;
 pub mod watchdog;
 
 use std::future::Future;
