@@ -14,8 +14,10 @@ use crate::state::Parts;
 use crate::state::merge::{Merge, Show};
 use crate::storage::{Storage, platform};
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 /// How much goes to the storage in one piece.
 const WRITE_BYTES: usize = 1 << 20;
@@ -66,22 +68,50 @@ pub(crate) async fn compact_now<S: Storage>(core: &Core<S>) -> Result<()> {
 /// The same for callers whose futures may be dropped: the work is done on a task of its own.
 pub(crate) async fn compact_aside<S: Storage>(core: &Arc<Core<S>>) -> Result<()> {
     claim(core).await?;
-    let outcome = Arc::new(Mutex::new(None));
-    let (own, slot) = (Arc::clone(core), Arc::clone(&outcome));
+    let outcome = Arc::new(Outcome::default());
+    let (own, teller) = (Arc::clone(core), Teller(Arc::clone(&outcome)));
     let spawned = platform::spawn("pumice-compact", move || async move {
-        let running = Running(&own);
-        let result = compact(&own, Extent::Full).await;
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        drop(running);
+        teller.tell(run(&own, Extent::Full).await);
     });
     if let Err(error) = spawned {
         drop(Running(core));
         return Err(error);
     }
-    core.commit.until(Want::NotCompacting, Caller::Async).await?;
-    // The right to compact is given back after the outcome is known, unless the application's callback panicked.
-    let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
-    outcome.unwrap_or_else(|| Err(Error::new(ErrorKind::Io, "the compaction was interrupted by a panic")))
+    poll_fn(|cx| outcome.poll(cx)).await
+}
+
+/// How a compaction on a task of its own ended, for the one who asked for it.
+#[derive(Default)]
+struct Outcome(Mutex<(Option<Result<()>>, Option<Waker>)>);
+
+impl Outcome {
+    fn poll(&self, cx: &Context<'_>) -> Poll<Result<()>> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(result) = state.0.take() {
+            return Poll::Ready(result);
+        }
+        state.1 = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// Tells the outcome whatever happens.
+struct Teller(Arc<Outcome>);
+
+impl Teller {
+    fn tell(&self, result: Result<()>) {
+        let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0.get_or_insert(result);
+        if let Some(waker) = state.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.tell(Err(Error::new(ErrorKind::Io, "the compaction was interrupted by a panic")));
+    }
 }
 
 async fn claim<S: Storage>(core: &Core<S>) -> Result<()> {
@@ -96,11 +126,7 @@ async fn claim<S: Storage>(core: &Core<S>) -> Result<()> {
 }
 
 async fn run<S: Storage>(core: &Core<S>, extent: Extent) -> Result<()> {
-    let _running = Running(core);
-    compact(core, extent).await
-}
-
-async fn compact<S: Storage>(core: &Core<S>, extent: Extent) -> Result<()> {
+    let running = Running(core);
     let result = attempt(core, extent).await;
     let mut queue = core.commit.queue();
     queue.compact_due_at = match (&result, core.options.compact_at) {
@@ -110,6 +136,8 @@ async fn compact<S: Storage>(core: &Core<S>, extent: Extent) -> Result<()> {
         (Ok(None) | Err(_), Some(at)) => queue.log_bytes.saturating_add(at),
     };
     drop(queue);
+    // Given back first, so that the application's call may compact, or close the database.
+    drop(running);
     match result {
         Ok(Some(published)) => {
             if let Some(call) = &core.options.on_published {
