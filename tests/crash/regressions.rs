@@ -86,11 +86,12 @@ fn the_end_of_a_snapshot_without_its_beginning_does_not_count() {
 fn a_compaction_right_after_recovery_covers_what_it_claims_to() {
     let (effects, history) = play(|d| {
         d.reopen_with(options().compact_at(Some(900)));
-        for count in [200, 20] {
+        for count in [200, 7] {
             d.batch(&(0..count).map(|n| put("c", count + n, n)).collect::<Vec<_>>());
             d.settle(900);
         }
         d.reopen_with(options());
+        assert_eq!(d.db().stats().unwrap().snapshots, 2);
         d.put("c", "last", 1);
         d.compact();
     });
