@@ -3,8 +3,8 @@
 use crate::disk::{Disk, State};
 use crate::recording::{Effect, Remains};
 use crate::workload::{Driver, History, Model, options, put};
-use pumice::Storage;
 use pumice::blocking::Db;
+use pumice::{ErrorKind, Storage};
 use std::sync::Arc;
 
 /// Why a state is not what was promised.
@@ -12,8 +12,15 @@ pub type Verdict<T> = Result<T, String>;
 
 /// Opens the state for reading. Returns which write it goes up to.
 pub fn read(state: &State, history: &History, acknowledged: usize, thorough: bool) -> Verdict<usize> {
-    let db = Db::open_with(Remains(Arc::new(state.clone())), options().read_only(true))
-        .map_err(|error| format!("reading refused: {error}"))?;
+    let db = match Db::open_with(Remains(Arc::new(state.clone())), options().read_only(true)) {
+        // It was never made: nothing to read, and nothing to lose.
+        Err(error)
+            if error.kind() == ErrorKind::NotFound && !state.iter().any(|(n, _)| of_the_database(n)) =>
+        {
+            return if acknowledged == 0 { Ok(0) } else { Err("the database is gone".into()) };
+        }
+        opened => opened.map_err(|error| format!("reading refused: {error}"))?,
+    };
     let write = holds_a_prefix(&db, history, acknowledged)?;
     if thorough {
         is_sound(&db)?;

@@ -8,6 +8,8 @@ mod disk;
 mod explore;
 mod recording;
 mod regressions;
+#[path = "../support/mod.rs"]
+mod support;
 mod workload;
 mod workloads;
 
