@@ -215,7 +215,7 @@ impl<S: Storage> Core<S> {
     pub(crate) fn start(self: &Arc<Self>) -> Result<platform::Task> {
         let core = Arc::clone(self);
         platform::spawn("pumice", move || async move {
-            let mut seen = 0;
+            let mut seen = u64::MAX;
             loop {
                 match core.plan(&mut seen) {
                     Plan::Wait(timeout) => core.commit.background.wait(timeout).await,

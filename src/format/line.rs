@@ -143,6 +143,8 @@ pub(crate) fn encode_header(out: &mut Vec<u8>, header: &Header) {
     push_number(out, header.previous_len);
     out.extend_from_slice(b",\"carried_bytes\":");
     push_number(out, header.carried);
+    // So that it is a record of an unknown command to tools that read logs of that shape.
+    out.extend_from_slice(b",\"_t\":0,\"cmd\":\"HEADER\",\"collection\":\"\",\"key\":\"\",\"value\":null");
     push_trailer(out, start);
 }
 

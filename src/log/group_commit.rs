@@ -296,14 +296,15 @@ impl<S: Storage> GroupCommit<S> {
             writer.sync().await?;
         }
         match duty {
-            Duty::Seal => writer.seal(self.queue_time()).await.map(|()| None),
+            Duty::Seal => writer.seal(self.time()).await.map(|()| None),
             Duty::Rotate if writer.active().last >= writer.active().first => writer.rotate().await.map(Some),
             _ => Ok(None),
         }
     }
 
-    fn queue_time(&self) -> u64 {
-        self.queue().time()
+    /// The time for a seal, never before the last record's.
+    fn time(&self) -> u64 {
+        self.options.environment.unix_millis().max(self.queue().time())
     }
 }
 

@@ -1,8 +1,9 @@
 //! The log's lines as they stand, for people and tools.
 
 use super::files::{Files, SegmentFile};
+use super::recovery::is_whole;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::line::{self, Line};
+use crate::format::line::{self, Header, Line};
 use crate::format::segment::{self, Chain};
 use crate::storage::Storage;
 
@@ -11,9 +12,18 @@ pub struct LogLines<S: Storage> {
     storage: S,
     /// Also headers and seals.
     all: bool,
-    after: u64,
+    /// The last record visited, or the one that the caller began after.
+    seen: u64,
     /// The segment read last, how far, and what its next line continues.
-    position: Option<(SegmentFile, usize, Chain)>,
+    position: Option<(String, usize, Chain)>,
+}
+
+/// A segment that counts.
+struct Loaded {
+    name: String,
+    bytes: Vec<u8>,
+    header: Header,
+    header_len: usize,
 }
 
 impl<S: Storage> LogLines<S> {
@@ -30,108 +40,104 @@ impl<S: Storage> LogLines<S> {
                 format!("the log no longer holds what follows record {after}, only from record {oldest} on");
             return Err(Error::new(ErrorKind::NotFound, message));
         }
-        Ok(Self { storage, all, after, position: None })
+        Ok(Self { storage, all, seen: after, position: None })
     }
 
     /// Visits, without their line ends, the lines that are there now and were not visited before. Stops before a
     /// torn tail and before a batch without its commit; says so when it did.
     ///
     /// # Errors
-    /// [`Corrupt`](ErrorKind::Corrupt) when a segment before the last is damaged, and whatever `visit` returns.
+    /// [`Corrupt`](ErrorKind::Corrupt) when a segment before the last is damaged, [`NotFound`](ErrorKind::NotFound)
+    /// when a compaction has removed what comes next, and whatever `visit` returns.
     pub async fn read(&mut self, visit: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<Option<String>> {
-        loop {
-            let files = Files::list(&self.storage).await?;
-            let Some((file, successor)) = self.next_file(&files) else {
-                return if files.segments.is_empty() { Ok(None) } else { Err(overtaken()) };
-            };
-            let note = match self.read_segment(&file, successor.as_ref(), visit).await {
-                // Removed by a compaction since it was listed.
-                Err(error) if error.kind() == ErrorKind::NotFound => return Err(overtaken()),
-                other => other?,
-            };
-            if successor.is_none() {
-                return Ok(note);
+        let files = Files::list(&self.storage).await?;
+        let mut groups = files.segments_beyond(self.seen).into_iter();
+        let mut current = self.next_whole(&mut groups).await?;
+        if current.as_ref().is_some_and(|segment| segment.header.first > self.seen + 1) {
+            return Err(overtaken());
+        }
+        let mut note = None;
+        while let Some(segment) = current {
+            let next = self.next_whole(&mut groups).await?;
+            note = self.read_segment(&segment, next.as_ref(), visit)?;
+            current = next;
+        }
+        Ok(note)
+    }
+
+    /// The next segment whose making was finished. Others are being made, or a crash left them.
+    async fn next_whole(&self, groups: &mut impl Iterator<Item = &[SegmentFile]>) -> Result<Option<Loaded>> {
+        for generations in groups {
+            for file in generations {
+                let bytes = match self.storage.read_at(&file.name, 0, usize::MAX).await {
+                    // Removed by a compaction since it was listed.
+                    Err(error) if error.kind() == ErrorKind::NotFound => return Err(overtaken()),
+                    other => other?,
+                };
+                match segment::read_header(&bytes) {
+                    Ok((header, header_len)) if is_whole(&header, header_len, &bytes) => {
+                        return Ok(Some(Loaded { name: file.name.clone(), bytes, header, header_len }));
+                    }
+                    _ => {}
+                }
             }
         }
+        Ok(None)
     }
 
-    /// The segment to read from, and the one behind it.
-    fn next_file(&self, files: &Files) -> Option<(SegmentFile, Option<SegmentFile>)> {
-        let newest: Vec<&SegmentFile> =
-            files.segments.chunk_by(|a, b| a.first == b.first).filter_map(|g| g.first()).collect();
-        let wanted = self.position.as_ref().map_or(self.after + 1, |(_, _, chain)| chain.next);
-        let at = newest.iter().rposition(|f| f.first <= wanted)?;
-        Some(((*newest.get(at)?).clone(), newest.get(at + 1).map(|f| (*f).clone())))
-    }
-
-    async fn read_segment(
+    fn read_segment(
         &mut self,
-        file: &SegmentFile,
-        successor: Option<&SegmentFile>,
+        segment: &Loaded,
+        next: Option<&Loaded>,
         visit: &mut impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<Option<String>> {
-        let mut bytes = self.storage.read_at(&file.name, 0, usize::MAX).await?;
-        if let Some(next) = successor {
-            let head = self.storage.read_at(&next.name, 0, 4096).await?;
-            match segment::read_header(&head) {
-                Ok((header, _)) => bytes.truncate(usize::try_from(header.previous_len).unwrap_or(usize::MAX)),
-                // Being made just now.
-                Err(_) => return Ok(None),
-            }
+        let mut bytes = segment.bytes.as_slice();
+        if let Some(next) = next {
+            let len = usize::try_from(next.header.previous_len).unwrap_or(usize::MAX);
+            bytes = bytes.get(..len).unwrap_or(bytes);
         }
         let (start, chain) = match self.position.take() {
-            Some((at, offset, chain)) if at == *file => (offset, chain),
+            Some((name, offset, chain)) if name == segment.name => (offset, chain),
             _ => {
-                let (header, len) = segment::read_header(&bytes).map_err(|e| {
-                    Error::corrupt(file.name.clone(), 0, format!("the log is damaged: {}", e.message()))
-                })?;
                 if self.all {
-                    visit(bytes.get(..len - 1).unwrap_or_default())?;
+                    visit(bytes.get(..segment.header_len - 1).unwrap_or_default())?;
                 }
-                (len, Chain { next: header.first, previous: header.previous })
+                let chain = Chain { next: segment.header.first, previous: segment.header.previous };
+                (segment.header_len, chain)
             }
         };
-        let end = segment::walk(&bytes, start, chain, |_| {});
+        let end = segment::walk(bytes, start, chain, |_| {});
         for text in bytes.get(start..end.valid_len).unwrap_or_default().split(|b| *b == b'\n') {
             if !text.is_empty() && self.shows(text) {
                 visit(text)?;
             }
         }
-        self.position = Some((file.clone(), end.valid_len, end.chain));
-        match (end.damage, successor) {
-            (Some(damage), Some(_)) => {
-                let message = format!(
-                    "the log is damaged: {}; restore a backup, or see `pumice repair`",
-                    damage.message
-                );
-                Err(Error::corrupt(file.name.clone(), damage.offset as u64, message))
-            }
-            (Some(damage), None)
-                if segment::proves_durable(
-                    bytes.get(end.valid_len..).unwrap_or_default(),
-                    end.chain.next,
-                ) =>
-            {
-                let message = format!(
-                    "the log is damaged: {}; restore a backup, or see `pumice repair`",
-                    damage.message
-                );
-                Err(Error::corrupt(file.name.clone(), damage.offset as u64, message))
-            }
-            (Some(damage), None) => {
-                let place = format!("{} at offset {}", file.name, damage.offset);
-                Ok(Some(format!(
-                    "the log ends in a torn tail ({}, {place}), as a crash leaves it",
-                    damage.message
-                )))
-            }
-            (None, _) => Ok(None),
+        self.position = Some((segment.name.clone(), end.valid_len, end.chain));
+        let gap = next.is_some_and(|next| next.header.first != end.chain.next);
+        let Some((offset, reason)) = end
+            .damage
+            .map(|damage| (damage.offset, damage.message))
+            .or_else(|| gap.then(|| (end.valid_len, "records are missing before the next segment".into())))
+        else {
+            return Ok(None);
+        };
+        let behind = bytes.get(end.valid_len..).unwrap_or_default();
+        if next.is_some() || segment::proves_durable(behind, end.chain.next) {
+            let message = format!("the log is damaged: {reason}; restore a backup, or see `pumice repair`");
+            return Err(Error::corrupt(segment.name.clone(), offset as u64, message));
         }
+        let place = format!("{} at offset {offset}", segment.name);
+        Ok(Some(format!("the log ends in a torn tail ({reason}, {place}), as a crash leaves it")))
     }
 
-    fn shows(&self, text: &[u8]) -> bool {
+    fn shows(&mut self, text: &[u8]) -> bool {
         match line::decode(text) {
-            Ok(Line::Record { record, .. }) => record.sequence > self.after,
+            // Recovery may have carried records into a new segment after they were visited.
+            Ok(Line::Record { record, .. }) if record.sequence <= self.seen => false,
+            Ok(Line::Record { record, .. }) => {
+                self.seen = record.sequence;
+                true
+            }
             _ => self.all,
         }
     }

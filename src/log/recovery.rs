@@ -298,7 +298,7 @@ fn header_damaged(file: &SegmentFile) -> Error {
 }
 
 /// Whether a segment's creation was finished: what it carries over is all there.
-fn is_whole(header: &Header, header_len: usize, bytes: &[u8]) -> bool {
+pub(crate) fn is_whole(header: &Header, header_len: usize, bytes: &[u8]) -> bool {
     let Some(end) = usize::try_from(header.carried).ok().and_then(|carried| header_len.checked_add(carried))
     else {
         return false;

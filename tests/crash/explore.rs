@@ -106,7 +106,8 @@ impl Explorer {
         });
         self.chance = chance;
         // A killed process leaves everything; a power cut may still take it away from under the recovery.
-        if run.disk.is_volatile() && self.chance.next() % self.effort.recover_one_in.div_ceil(4) == 0 {
+        if run.disk.is_volatile() && self.chance.next().is_multiple_of(self.effort.recover_one_in.div_ceil(4))
+        {
             self.recover(run, &run.disk, &format!("{path}: killed"), None);
         }
     }
@@ -121,11 +122,12 @@ impl Explorer {
         if run.depth > 1 {
             self.tally.recoveries += 1;
         }
-        let write = match guarded(|| check::read(state, run.history, run.acknowledged, hash % 8 == 0)) {
-            Ok(write) => write,
-            Err(why) => return self.fail(path, state, &why),
-        };
-        if hash / 8 % self.effort.write_one_in == 0 {
+        let write =
+            match guarded(|| check::read(state, run.history, run.acknowledged, hash.is_multiple_of(8))) {
+                Ok(write) => write,
+                Err(why) => return self.fail(path, state, &why),
+            };
+        if (hash / 8).is_multiple_of(self.effort.write_one_in) {
             self.recover(run, &Disk::settled(state), path, Some(write));
         }
     }
@@ -139,7 +141,7 @@ impl Explorer {
             Ok(recovered) => recovered,
             Err(why) => return self.fail(path, &disk.all(), &why),
         };
-        let deeper = settled.is_none() || self.chance.next() % self.effort.recover_one_in == 0;
+        let deeper = settled.is_none() || self.chance.next().is_multiple_of(self.effort.recover_one_in);
         if run.depth < MAX_DEPTH && deeper {
             let path = format!("{path}; recovery");
             let (effects, history) = (&*recovered.effects, &recovered.history);

@@ -118,7 +118,6 @@ fn a_compaction_that_cannot_create_its_file_removes_nothing() {
 
 /// A crash in the middle of a rotation leaves an empty file as the last segment.
 #[test]
-#[ignore = "LogLines waits for ever for a segment that nobody is making any more"]
 fn the_log_before_an_unfinished_segment_is_shown_to_its_end() {
     let (effects, _) = play(|d| {
         d.put("c", 1, 1);
@@ -131,7 +130,11 @@ fn the_log_before_an_unfinished_segment_is_shown_to_its_end() {
             let read = block_on(async {
                 let mut seen = 0;
                 let mut lines = LogLines::open(storage, None, false).await?;
-                lines.read(&mut |_| Ok(seen += 1)).await.map(|_| seen)
+                let mut count = |_: &[u8]| {
+                    seen += 1;
+                    Ok(())
+                };
+                lines.read(&mut count).await.map(|_| seen)
             });
             told.send(read)
         });
