@@ -93,7 +93,7 @@ impl<S: Storage> Core<S> {
         if self.commit.queue().closing { Err(closed()) } else { Ok(()) }
     }
 
-    /// Removes the files that nobody needs any more. What cannot be removed now is tried again later.
+    /// Removes the files that nobody needs any more. What cannot be removed goes at the next opening.
     pub(crate) async fn clean_up(&self, covered: u64) {
         let mut names = Vec::new();
         {

@@ -5,5 +5,7 @@ pub(crate) mod group_commit;
 pub(crate) mod lines;
 pub(crate) mod queue;
 pub(crate) mod recovery;
+pub(crate) mod replay;
 pub(crate) mod salvage;
+mod take_over;
 pub(crate) mod writer;

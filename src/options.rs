@@ -11,7 +11,8 @@ pub enum Durability {
     /// After the sync: the write survives a crash of the process, of the system, and a power cut.
     #[default]
     Disk,
-    /// Once accepted: the write survives what comes after it was synced, at most the flush interval later.
+    /// Once accepted. The sync follows within the flush interval; a crash of the process or of the system, or a power
+    /// cut, before it costs the write, and never one before it.
     Buffered,
 }
 

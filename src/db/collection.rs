@@ -109,6 +109,10 @@ impl<S: Storage> Collection<S> {
             Some(exists) => exists,
             None => core.state.contains(&sort_key(&self.name, key)).await?,
         };
+        if pending == Some(false) {
+            // Whoever removed it may still fail, and then it is there.
+            core.commit.sync(caller).await?;
+        }
         if exists {
             self.write(&[WriteOp::Delete { collection: &self.name, key }], caller).await?;
         }

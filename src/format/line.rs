@@ -326,6 +326,9 @@ fn decode_slow(text: &str, checksum: u32) -> Result<Line<'_>, LineError> {
         if version > LOG_VERSION {
             return Err(LineError::NewerVersion(version));
         }
+        if version < LOG_VERSION {
+            return Err(LineError::Contents);
+        }
         return header(&line).map(Line::Header).ok_or(LineError::Contents);
     }
     record_or_seal(line, checksum).ok_or(LineError::Contents)

@@ -1,7 +1,7 @@
 //! The log's lines as they stand, for people and tools.
 
 use super::files::{Files, SegmentFile};
-use super::recovery::is_whole;
+use super::replay::is_whole;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::line::{self, Header, Line};
 use crate::format::segment::{self, Chain};

@@ -4,7 +4,8 @@
 //! the highest sequence number is shown. A batch with a damaged part does not count, for it is all or nothing.
 
 use super::files::Files;
-use super::recovery::{Opened, Recovery, change};
+use super::recovery::{Opened, Recovery};
+use super::replay::change;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::segment::{self, Chain};
 use crate::snapshot::{BlockCache, OpenOutcome, Table};

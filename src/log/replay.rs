@@ -1,0 +1,290 @@
+//! Replay: reading the log's segments into a table, and telling what a crash leaves from damage.
+//!
+//! Writes nothing. Stops at the first byte that is not what a writer leaves behind, and refuses unless the recovery
+//! mode takes that for the end of the log.
+
+use super::files::{Files, SegmentFile};
+use super::writer::Segment;
+use crate::document::sort_key;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::line::{Header, LineError};
+use crate::format::segment::{self, Chain, End, Write};
+use crate::options::RecoveryMode;
+use crate::record::{Op, Record};
+use crate::state::memtable::{Change, Memtable};
+use crate::storage::Storage;
+use bytes::Bytes;
+
+/// A segment in memory, with what its header says.
+pub(super) struct Loaded {
+    pub(super) file: SegmentFile,
+    pub(super) bytes: Bytes,
+    pub(super) header: Header,
+    pub(super) header_len: usize,
+}
+
+/// The log as read, before anything is written.
+#[derive(Default)]
+pub(super) struct Replayed {
+    pub(super) loaded: Vec<Loaded>,
+    pub(super) ends: Vec<End>,
+    /// Files that never became segments, or that others replaced.
+    pub(super) leftovers: Vec<SegmentFile>,
+    /// Segments behind the damage that point-in-time recovery gives up.
+    pub(super) given_up: Vec<SegmentFile>,
+    /// Point-in-time recovery gave up something that may have been acknowledged.
+    pub(super) history_changed: bool,
+}
+
+/// Reads every segment beyond `covered` into `memtable`.
+pub(super) async fn replay<S: Storage>(
+    storage: &S,
+    files: &Files,
+    covered: u64,
+    mode: RecoveryMode,
+    memtable: &Memtable,
+) -> Result<Replayed> {
+    let mut replayed = Replayed::default();
+    let mut unfinished: Vec<(SegmentFile, Bytes)> = Vec::new();
+    for candidates in files.segments_beyond(covered) {
+        // The highest generation that is whole counts; it replaces those below it.
+        let mut chosen = None;
+        for file in candidates {
+            if chosen.is_some() {
+                replayed.leftovers.push(file.clone());
+                continue;
+            }
+            let bytes = Bytes::from(storage.read_at(&file.name, 0, usize::MAX).await?);
+            match segment::read_header(&bytes) {
+                Ok((header, header_len)) if is_whole(&header, header_len, &bytes) => {
+                    chosen = Some(Loaded { file: file.clone(), bytes, header, header_len });
+                }
+                Err(LineError::NewerVersion(version)) => {
+                    let error = LineError::NewerVersion(version).message();
+                    return Err(Error::new(ErrorKind::Version, format!("{}: {error}", file.name)));
+                }
+                _ => unfinished.push((file.clone(), bytes)),
+            }
+        }
+        replayed.loaded.extend(chosen);
+    }
+    check_start(&replayed.loaded, &unfinished, files, covered)?;
+    walk_all(&mut replayed, &unfinished, covered, mode, memtable)?;
+    let end = replayed.ends.last().map_or(covered, |end| end.chain.last());
+    let given_up = replayed.given_up.first().map(|f| f.first);
+    for (file, bytes) in unfinished {
+        // Recovery copies records into a new segment before it counts, and leaves them where they are until it does;
+        // only records found nowhere else show that this one did count.
+        let lost = segment::highest_record(&bytes).is_some_and(|highest| highest > end)
+            || segment::read_header(&bytes).is_ok_and(|(h, _)| h.carried > 0 && h.first > end);
+        if lost && mode != RecoveryMode::PointInTime {
+            return Err(header_damaged(&file));
+        }
+        if lost || given_up.is_some_and(|first| file.first >= first) {
+            replayed.history_changed = true;
+            replayed.given_up.push(file);
+        } else {
+            replayed.leftovers.push(file);
+        }
+    }
+    Ok(replayed)
+}
+
+fn header_damaged(file: &SegmentFile) -> Error {
+    let message = "the beginning of the segment is damaged; restore a backup, or see `pumice repair`";
+    Error::corrupt(file.name.clone(), 0, message)
+}
+
+/// Whether a segment's creation was finished: what it carries over is all there.
+pub(crate) fn is_whole(header: &Header, header_len: usize, bytes: &[u8]) -> bool {
+    let Some(end) = usize::try_from(header.carried).ok().and_then(|carried| header_len.checked_add(carried))
+    else {
+        return false;
+    };
+    let chain = Chain { next: header.first, previous: header.previous };
+    match bytes.get(..end) {
+        Some(carried) => segment::walk(carried, header_len, chain, |_| {}).valid_len == end,
+        None => false,
+    }
+}
+
+fn check_start(
+    loaded: &[Loaded],
+    unfinished: &[(SegmentFile, Bytes)],
+    files: &Files,
+    covered: u64,
+) -> Result<()> {
+    let damaged = unfinished.iter().find(|(file, _)| file.first <= covered + 1);
+    let Some(first) = loaded.first() else {
+        if covered > 0 {
+            if let Some((file, _)) = damaged {
+                return Err(header_damaged(file));
+            }
+            let message = format!(
+                "the log after record {covered} is missing; put its files back, or restore the newest snapshot \
+                 into a new database"
+            );
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        return Ok(());
+    };
+    if first.header.first <= covered + 1 {
+        return Ok(());
+    }
+    if let Some((file, _)) = damaged {
+        return Err(header_damaged(file));
+    }
+    let message = format!(
+        "records {} to {} are missing: no sound snapshot or segment holds them{}; restore a backup, or see `pumice repair`",
+        covered + 1,
+        first.header.first - 1,
+        files.broken_note(),
+    );
+    Err(Error::corrupt(first.file.name.clone(), 0, message))
+}
+
+fn walk_all(
+    replayed: &mut Replayed,
+    unfinished: &[(SegmentFile, Bytes)],
+    covered: u64,
+    mode: RecoveryMode,
+    memtable: &Memtable,
+) -> Result<()> {
+    let mut expected: Option<Chain> = None;
+    for index in 0..replayed.loaded.len() {
+        let Some(segment) = replayed.loaded.get(index) else { break };
+        let next = replayed.loaded.get(index + 1);
+        let chain = Chain { next: segment.header.first, previous: segment.header.previous };
+        if expected.is_some_and(|expected| expected != chain) || segment.file.first != segment.header.first {
+            // With nothing before it there is no point in time to go back to.
+            if mode != RecoveryMode::PointInTime || index == 0 {
+                let message = "the segment does not continue the one before it";
+                return Err(refuse(&segment.file.name, 0, message, false));
+            }
+            replayed.give_up_from(index);
+            break;
+        }
+        let end = walk_one(segment, next, chain, |bytes, write| apply(bytes, write, covered, memtable));
+        if let Some((offset, message)) = damage_of(&end, next) {
+            if let (None, Some(next)) = (&end.damage, next)
+                && mode != RecoveryMode::PointInTime
+                && let Some((file, _)) = unfinished.iter().find(|(f, _)| f.first == end.chain.next)
+                && file.first < next.header.first
+            {
+                return Err(header_damaged(file));
+            }
+            let rest = segment.bytes.get(end.valid_len..).unwrap_or_default();
+            let torn = next.is_none() && !segment::proves_durable(rest, end.chain.next);
+            let accepted = match mode {
+                RecoveryMode::Strict => false,
+                // Salvage does not come here.
+                RecoveryMode::TornTail | RecoveryMode::Salvage => torn,
+                RecoveryMode::PointInTime => true,
+            };
+            if !accepted {
+                return Err(refuse(&segment.file.name, offset, &message, torn));
+            }
+            replayed.history_changed = !torn;
+            replayed.give_up_from(index + 1);
+        }
+        expected = Some(end.chain);
+        replayed.ends.push(end);
+    }
+    Ok(())
+}
+
+/// Walks over what counts of a segment before `next`.
+fn walk_one(
+    segment: &Loaded,
+    next: Option<&Loaded>,
+    chain: Chain,
+    mut visit: impl FnMut(&Bytes, &Write<'_, '_>),
+) -> End {
+    let all = &segment.bytes;
+    let Some(next) = next else {
+        return segment::walk(all, segment.header_len, chain, |write| visit(all, &write));
+    };
+    let limit = usize::try_from(next.header.previous_len).unwrap_or(usize::MAX).min(all.len());
+    let bytes = all.slice(..limit);
+    let end = segment::walk(&bytes, segment.header_len, chain, |write| visit(&bytes, &write));
+    if damage_of(&end, Some(next)).is_none() {
+        return end;
+    }
+    // If it is not this segment that `next` followed, its header does not know where this one ends.
+    let seen = end.valid_len;
+    segment::walk(all, segment.header_len, chain, |write| {
+        if write.range.start >= seen {
+            visit(all, &write);
+        }
+    })
+}
+
+/// Why a segment that ends like that, before `next`, is not as it was written, and where.
+fn damage_of(end: &End, next: Option<&Loaded>) -> Option<(usize, String)> {
+    if let Some(damage) = &end.damage {
+        return Some((damage.offset, damage.message.clone()));
+    }
+    let header = &next?.header;
+    let message = if end.chain.next < header.first {
+        format!("records {} to {} are missing", end.chain.next, header.first - 1)
+    } else if end.chain.next == header.first && end.valid_len as u64 == header.previous_len {
+        return None;
+    } else {
+        "the segment does not end where the next one begins".to_owned()
+    };
+    Some((end.valid_len, message))
+}
+
+fn refuse(file: &str, offset: usize, message: &str, torn: bool) -> Error {
+    let advice = if torn {
+        "it looks like the torn tail of a crash; open in torn-tail mode to set it aside"
+    } else {
+        "restore a backup, or see `pumice repair`"
+    };
+    Error::corrupt(file, offset as u64, format!("the log is damaged: {message}; {advice}"))
+}
+
+/// Applies one write, unless a snapshot covers it.
+fn apply(bytes: &Bytes, write: &Write<'_, '_>, covered: u64, memtable: &Memtable) {
+    if write.sequence > covered {
+        let changes = write.records.iter().filter_map(|record| change(bytes, record)).collect();
+        memtable.apply(changes, |_, _| false);
+    }
+}
+
+/// What a record does to the state. Its value stays a slice of the segment's bytes.
+pub(crate) fn change(bytes: &Bytes, record: &Record<'_>) -> Option<Change> {
+    let sequence = record.sequence;
+    Some(match &record.op {
+        Op::Put { collection, key, value } => {
+            Change::Put { key: sort_key(collection, key), sequence, value: shared(bytes, value) }
+        }
+        Op::Delete { collection, key } => Change::Delete { key: sort_key(collection, key), sequence },
+        Op::Drop { collection } => Change::Drop { collection: collection.as_bytes().into(), sequence },
+        Op::Begin { .. } | Op::Commit { .. } => return None,
+    })
+}
+
+fn shared(bytes: &Bytes, text: &str) -> Bytes {
+    bytes.slice_ref(text.as_bytes())
+}
+
+impl Replayed {
+    fn give_up_from(&mut self, index: usize) {
+        let behind = self.loaded.split_off(index);
+        self.history_changed |= !behind.is_empty();
+        self.given_up.extend(behind.into_iter().map(|l| l.file));
+    }
+
+    pub(super) fn segments(&self) -> Vec<Segment> {
+        let counted = self.loaded.iter().zip(&self.ends);
+        counted
+            .map(|(l, end)| Segment {
+                name: l.file.name.clone(),
+                first: l.header.first,
+                last: end.chain.last(),
+                bytes: end.valid_len as u64,
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,138 @@
+//! Preparing the log for writing after it was replayed.
+//!
+//! Whatever is behind the last record that counts is set aside first. A segment that does not end with a seal is left
+//! for a new one, so that nothing is ever appended behind a tear.
+
+use super::files::{Files, SegmentFile, copy_to_quarantine, remove_if_there};
+use super::recovery::Recovery;
+use super::replay::{Loaded, Replayed};
+use super::writer::{LogWriter, Segment};
+use crate::error::Result;
+use crate::format::line::Header;
+use crate::format::segment::{self, Chain, End};
+use crate::storage::Storage;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+pub(super) struct Writable<S: Storage> {
+    pub(super) writer: LogWriter<S>,
+    /// The segment goes on as it stood: its last line is a seal.
+    pub(super) resumed: bool,
+    /// To what length the segment before was cut.
+    pub(super) previous_cut: Option<u64>,
+}
+
+/// Prepares the log for writing. A log that ends with a seal goes on; otherwise a new segment takes over the records
+/// of which nothing says that they are durable, so that they are written anew, and whatever is behind them is set
+/// aside first.
+pub(super) async fn make_writable<S: Storage>(
+    storage: &Arc<S>,
+    files: &Files,
+    replayed: &Replayed,
+    store: [u8; 16],
+    report: &mut Recovery,
+) -> Result<Writable<S>> {
+    let tail = replayed.loaded.last().zip(replayed.ends.last());
+    if let (Some((segment, end)), true) = (tail, replayed.given_up.is_empty())
+        && end.sealed
+        && end.damage.is_none()
+    {
+        remove_all(&**storage, &replayed.leftovers).await?;
+        return resume(storage, segment, end).await;
+    }
+    if let Some((segment, _)) = tail {
+        // A killed process leaves records that no sync has reached. Were a power cut to take them back after some of
+        // their copies are on the disk, those would look like records that this segment lost.
+        storage.sync(&segment.file.name).await?;
+    }
+    if let (Some(torn), Some((segment, end))) = (&mut report.torn, tail) {
+        let behind = segment.bytes.get(end.valid_len..).unwrap_or_default();
+        let behind = segment::without_zero_tail(behind);
+        torn.quarantined =
+            Some(copy_to_quarantine(&**storage, &segment.file.name, torn.offset, behind).await?);
+    }
+    for file in replayed.given_up.iter().rev() {
+        keep_copy(&**storage, file).await?;
+    }
+    for file in replayed.given_up.iter().rev() {
+        remove_if_there(&**storage, &file.name).await?;
+    }
+    let created = take_over(storage, files, tail, store, replayed.history_changed).await?;
+    remove_all(&**storage, &replayed.leftovers).await?;
+    Ok(created)
+}
+
+async fn keep_copy<S: Storage>(storage: &S, file: &SegmentFile) -> Result<()> {
+    let bytes = storage.read_at(&file.name, 0, usize::MAX).await?;
+    copy_to_quarantine(storage, &file.name, 0, &bytes).await.map(drop)
+}
+
+async fn remove_all<S: Storage>(storage: &S, files: &[SegmentFile]) -> Result<()> {
+    for file in files {
+        remove_if_there(storage, &file.name).await?;
+    }
+    Ok(())
+}
+
+async fn resume<S: Storage>(storage: &Arc<S>, segment: &Loaded, end: &End) -> Result<Writable<S>> {
+    let bytes = end.valid_len as u64;
+    // The storage may have grown the file ahead; appending goes on at the end that counts.
+    storage.truncate(&segment.file.name, bytes).await?;
+    let active = Segment {
+        name: segment.file.name.clone(),
+        first: segment.header.first,
+        last: end.chain.last(),
+        bytes,
+    };
+    let header = &segment.header;
+    let writer = LogWriter::resume(Arc::clone(storage), header.store, header.epoch, active, end.chain);
+    Ok(Writable { writer, resumed: true, previous_cut: None })
+}
+
+async fn take_over<S: Storage>(
+    storage: &Arc<S>,
+    files: &Files,
+    tail: Option<(&Loaded, &End)>,
+    store: [u8; 16],
+    history_changed: bool,
+) -> Result<Writable<S>> {
+    let Some((segment, end)) = tail else {
+        let header = Header { store, epoch: 1, first: 1, previous: 0, previous_len: 0, carried: 0 };
+        let generation = files.next_generation(header.first);
+        let writer = LogWriter::create(Arc::clone(storage), &header, generation, &[], Chain::START).await?;
+        return Ok(Writable { writer, resumed: false, previous_cut: None });
+    };
+    let (start, from) = unproven(segment, end);
+    let carried: Cow<'_, [u8]> = Cow::Borrowed(segment.bytes.get(from..end.valid_len).unwrap_or_default());
+    let replaces = start.next == segment.header.first;
+    let header = Header {
+        store,
+        epoch: segment.header.epoch + u64::from(history_changed),
+        first: start.next,
+        previous: start.previous,
+        previous_len: if replaces { segment.header.previous_len } else { from as u64 },
+        carried: carried.len() as u64,
+    };
+    let generation = files.next_generation(header.first);
+    let writer = LogWriter::create(Arc::clone(storage), &header, generation, &carried, end.chain).await?;
+    if replaces {
+        storage.remove(&segment.file.name).await?;
+        Ok(Writable { writer, resumed: false, previous_cut: None })
+    } else {
+        storage.truncate(&segment.file.name, from as u64).await?;
+        Ok(Writable { writer, resumed: false, previous_cut: Some(from as u64) })
+    }
+}
+
+/// Where the first write stands of which nothing in the segment says that it is durable.
+fn unproven(segment: &Loaded, end: &End) -> (Chain, usize) {
+    let chain = Chain { next: segment.header.first, previous: segment.header.previous };
+    let mut found = None;
+    let valid = segment.bytes.get(..end.valid_len).unwrap_or_default();
+    segment::walk(valid, segment.header_len, chain, |write| {
+        if write.sequence > end.watermark && found.is_none() {
+            found = Some((write.before, write.range.start));
+        }
+    });
+    found.unwrap_or((end.chain, end.valid_len))
+}
