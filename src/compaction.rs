@@ -129,6 +129,7 @@ async fn run<S: Storage>(core: &Core<S>, extent: Extent) -> Result<()> {
     let running = Running(core);
     let result = attempt(core, extent).await;
     let mut queue = core.commit.queue();
+    queue.crowded = false;
     queue.compact_due_at = match (&result, core.options.compact_at) {
         (_, None) => u64::MAX,
         (Ok(Some(_)), Some(at)) => at,

@@ -719,3 +719,29 @@ fn a_killed_writer_leaves_everything_acknowledged_and_no_growing_pile() {
     );
     let _ = checksum_of(&lines(now.values().next().unwrap())[0]);
 }
+
+#[test]
+fn the_segments_of_many_crashes_are_compacted_away() {
+    let mut dir = tempdir().unwrap();
+    for n in 0..40_u64 {
+        let db = open(dir.path()).unwrap();
+        db.collection("c").put(&n.to_string(), &n).unwrap();
+        // As a kill at this moment leaves it.
+        let left = directory(&image(dir.path()));
+        drop(db);
+        dir = left;
+    }
+    let segments = || image(dir.path()).keys().filter(|name| name.ends_with(".log")).count();
+    assert!(segments() > 32, "{} segments", segments());
+    let db = Db::open_with(SyncDiskStorage::open(dir.path()).unwrap(), Options::new()).unwrap();
+    for _ in 0..600 {
+        if db.stats().unwrap().compactions > 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    db.close().unwrap();
+    assert_eq!(segments(), 1);
+    let db = open(dir.path()).unwrap();
+    assert_eq!(documents(&db), (0..40).map(|n| (n.to_string(), n)).collect());
+}

@@ -435,6 +435,7 @@ impl<S: Storage> GroupCommit<S> {
 impl Queue {
     /// Whether the log has grown so long that it should be compacted now.
     pub(crate) fn compact_due(&self) -> bool {
-        self.log_bytes >= self.compact_due_at && !self.compacting && !self.closing && self.failure.is_none()
+        let due = self.log_bytes >= self.compact_due_at || self.crowded;
+        due && !self.compacting && !self.closing && self.failure.is_none()
     }
 }

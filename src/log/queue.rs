@@ -60,6 +60,9 @@ pub(crate) struct Waiter {
     pub(crate) waker: Waker,
 }
 
+/// Segments that opening has to read without minding.
+const MANY_SEGMENTS: usize = 32;
+
 /// A write that reads do not see yet.
 struct Unapplied {
     sequence: u64,
@@ -95,6 +98,8 @@ pub(crate) struct Queue {
     pub(crate) log_bytes: u64,
     /// The bytes of the log that call for the next compaction.
     pub(crate) compact_due_at: u64,
+    /// Opening found many segments, as many crashes leave them: compact whatever their size.
+    pub(crate) crowded: bool,
     pub(crate) compacting: bool,
     pub(crate) closing: bool,
     pub(crate) closed: bool,
@@ -112,6 +117,7 @@ impl Queue {
         compact_due_at: u64,
     ) -> Self {
         let log_bytes = segments.iter().map(|s| s.bytes).sum();
+        let crowded = compact_due_at < u64::MAX && segments.len() > MANY_SEGMENTS;
         Self {
             chain,
             time,
@@ -129,6 +135,7 @@ impl Queue {
             segments,
             log_bytes,
             compact_due_at,
+            crowded,
             compacting: false,
             closing: false,
             closed: false,
