@@ -32,6 +32,7 @@ pub(super) async fn make_writable<S: Storage>(
     store: [u8; 16],
     report: &mut Recovery,
 ) -> Result<Writable<S>> {
+    trim(&**storage, replayed).await?;
     let tail = replayed.loaded.last().zip(replayed.ends.last());
     if let (Some((segment, end)), true) = (tail, replayed.given_up.is_empty())
         && end.sealed
@@ -60,6 +61,19 @@ pub(super) async fn make_writable<S: Storage>(
     let created = take_over(storage, files, tail, store, replayed.history_changed).await?;
     remove_all(&**storage, &replayed.leftovers).await?;
     Ok(created)
+}
+
+/// Cuts off what stands behind the end of complete segments: an earlier taking-over has put it aside or copied it, and
+/// was interrupted before it got here.
+async fn trim<S: Storage>(storage: &S, replayed: &Replayed) -> Result<()> {
+    for (segment, next) in replayed.loaded.iter().zip(replayed.loaded.iter().skip(1)) {
+        if segment.bytes.len() as u64 > next.header.previous_len {
+            // A process killed before its sync leaves copies that read well and may still be lost.
+            storage.sync(&next.file.name).await?;
+            storage.truncate(&segment.file.name, next.header.previous_len).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn keep_copy<S: Storage>(storage: &S, file: &SegmentFile) -> Result<()> {
