@@ -96,7 +96,8 @@ impl Error {
             Io::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Io,
         };
-        let message = format!("cannot {action}: {source}");
+        let advice = if kind == ErrorKind::Full { "; make room, then open the database again" } else { "" };
+        let message = format!("cannot {action}: {source}{advice}");
         Self(Arc::new(Inner { kind, message, file: Some(file.into()), offset: None, source: Some(source) }))
     }
 
