@@ -123,7 +123,9 @@ impl<S: Storage> LogLines<S> {
         };
         let behind = bytes.get(end.valid_len..).unwrap_or_default();
         if next.is_some() || segment::proves_durable(behind, end.chain.next) {
-            let message = format!("the log is damaged: {reason}; restore a backup, or see `pumice repair`");
+            let message = format!(
+                "the log is damaged: {reason}; restore a backup, or open it with another `RecoveryMode`"
+            );
             return Err(Error::corrupt(segment.name.clone(), offset as u64, message));
         }
         let place = format!("{} at offset {offset}", segment.name);

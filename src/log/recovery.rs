@@ -107,7 +107,7 @@ pub(crate) async fn open<S: Storage>(
         replayed.ends.iter().zip(&replayed.loaded).map(|(e, l)| e.chain.next - l.header.first).sum();
     if chain.last() < covered {
         let message = format!(
-            "the log ends at record {} but a snapshot covers {covered}; see `pumice repair`",
+            "the log ends at record {} but a snapshot covers {covered}; restore a backup, or open it with another `RecoveryMode`",
             chain.last()
         );
         return Err(Error::new(ErrorKind::Corrupt, message));

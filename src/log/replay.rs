@@ -91,7 +91,8 @@ pub(super) async fn replay<S: Storage>(
 }
 
 fn header_damaged(file: &SegmentFile) -> Error {
-    let message = "the beginning of the segment is damaged; restore a backup, or see `pumice repair`";
+    let message =
+        "the beginning of the segment is damaged; restore a backup, or open it with another `RecoveryMode`";
     Error::corrupt(file.name.clone(), 0, message)
 }
 
@@ -120,10 +121,8 @@ fn check_start(
             if let Some((file, _)) = damaged {
                 return Err(header_damaged(file));
             }
-            let message = format!(
-                "the log after record {covered} is missing; put its files back, or restore the newest snapshot \
-                 into a new database"
-            );
+            let message =
+                format!("the log after record {covered} is missing; put its files back, or restore a backup");
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
         return Ok(());
@@ -135,7 +134,7 @@ fn check_start(
         return Err(header_damaged(file));
     }
     let message = format!(
-        "records {} to {} are missing: no sound snapshot or segment holds them{}; restore a backup, or see `pumice repair`",
+        "records {} to {} are missing: no sound snapshot or segment holds them{}; restore a backup, or open it with another `RecoveryMode`",
         covered + 1,
         first.header.first - 1,
         files.broken_note(),
@@ -239,7 +238,7 @@ fn refuse(file: &str, offset: usize, message: &str, torn: bool) -> Error {
     let advice = if torn {
         "it looks like the torn tail of a crash; open in torn-tail mode to set it aside"
     } else {
-        "restore a backup, or see `pumice repair`"
+        "restore a backup, or open it with another `RecoveryMode`"
     };
     Error::corrupt(file, offset as u64, format!("the log is damaged: {message}; {advice}"))
 }
