@@ -83,5 +83,16 @@ fn no_crash_loses_what_was_acknowledged_or_leaves_files_that_do_not_open() {
         total.recoveries,
         total.read as f64 / seconds,
     );
+    support::figures::keep(
+        "crash-states",
+        &[
+            ("workloads", all.len() as u64),
+            ("states", total.states),
+            ("different", total.read),
+            ("written", total.written),
+            ("recoveries", total.recoveries),
+            ("failures", total.failures.len() as u64),
+        ],
+    );
     assert!(total.failures.is_empty(), "{} failures\n{}", total.failures.len(), total.failures.join("\n"));
 }
