@@ -9,6 +9,7 @@ mod engine;
 #[path = "../../tests/support/figures.rs"]
 mod figures;
 mod files;
+mod io_errors;
 mod kills;
 mod losses;
 mod mount;
@@ -30,6 +31,7 @@ use mount::FileSystem;
 use scenarios::Size;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use strace::Fault;
 
 #[derive(Parser)]
 #[command(
@@ -46,6 +48,8 @@ struct Cli {
 enum Command {
     /// Kill the command line at every call that changes, syncs or opens a file
     Kills(Binary),
+    /// Let every such call of the command line fail, once and from then on
+    IoErrors(Binary),
     /// Kill an engine's worker at a sample of its calls
     EngineKills(Engines),
     /// Cut the power under an engine's worker, by shutting down its file system
@@ -117,7 +121,14 @@ fn run(command: Command) -> Result<()> {
         _ => scratch::clean_up()?,
     }
     match command {
-        Command::Kills(binary) => kills::command_line(&binary.find()?, Size { batches: many(230, 1000) }),
+        Command::Kills(binary) => kills::command_line(&binary.find()?, Size { batches: many(210, 1000) }),
+        Command::IoErrors(binary) => {
+            let (once, from_then_on) = (Fault::Once, Fault::FromThenOn);
+            let usual = [once("EIO"), from_then_on("ENOSPC")];
+            let soak = [once("EIO"), from_then_on("EIO"), once("ENOSPC"), from_then_on("ENOSPC")];
+            let (batches, faults) = many((15, &usual[..]), (100, &soak[..]));
+            io_errors::run(&binary.find()?, Size { batches }, faults)
+        }
         Command::EngineKills(engines) => engines.each().into_iter().try_for_each(|kind| {
             let losses = kills::worker(kind, many(250, 600), many(100, 1000))?;
             if kind == Kind::Pumice { losses.require_none("pumice") } else { Ok(()) }
