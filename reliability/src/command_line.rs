@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wait_timeout::ChildExt;
+
+/// A compaction of a test takes a tenth of this.
+const COMPACTION: Duration = Duration::from_millis(700);
 
 /// The `pumice` binary.
 #[derive(Clone)]
@@ -134,6 +137,22 @@ impl<'a> Load<'a> {
         ensure!(batches <= self.sent, "{batches} batches are acknowledged, and {} were sent", self.sent);
         ensure!(batches >= self.acknowledged, "{batches} batches are acknowledged after {}", self.acknowledged);
         self.acknowledged = batches;
+        Ok(())
+    }
+
+    /// Waits a while for a file of the database to go, as long as the load lives.
+    ///
+    /// # Errors
+    /// When it acknowledges what was not sent.
+    pub fn wait_until_gone(&mut self, file: &Path) -> Result<()> {
+        let start = Instant::now();
+        while file.exists() && start.elapsed() < COMPACTION {
+            match self.acknowledgements.recv_timeout(Duration::from_millis(2)) {
+                Err(RecvTimeoutError::Disconnected) => break,
+                Ok(line) => self.note(&line)?,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub enum Action {
         lines_each: usize,
         /// Faults count only from here: strace is attached when so many batches are acknowledged.
         attach_after: Option<usize>,
+        /// The input ends when this file is gone, or after a while.
+        until_gone: Option<&'static str>,
     },
     /// A command with its arguments, and what a scan prints when it has succeeded.
     Command { name: &'static str, args: Vec<String>, after: String },
@@ -78,12 +80,15 @@ impl Scenario {
                 let ended = process::run(&mut tracing.around(&pumice.command(name, db, &args)))?;
                 Ok(Run { status: ended.status, stderr: ended.stderr, acknowledged: 0 })
             }
-            Action::Load { batches, lines_each, attach_after } => {
+            Action::Load { batches, lines_each, attach_after, until_gone } => {
                 let program =
                     pumice.command("load", db, &["-", "--acks", "--batch", &lines_each.to_string()]);
                 let Some(quiet) = attach_after else {
                     let mut load = Load::start(&mut tracing.around(&program), batches, *lines_each)?;
                     load.feed(batches.len(), pause)?;
+                    if let Some(file) = until_gone {
+                        load.wait_until_gone(&db.join(file))?;
+                    }
                     return Ok(load.finish()?.into());
                 };
                 let mut load = Load::start(&mut { program }, batches, *lines_each)?;
