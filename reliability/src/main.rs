@@ -4,11 +4,14 @@
 //! Reading order: `workload` is what is written, `worker` who writes and who judges, `engine` the engines behind one
 //! interface. `scenario` is the command line under a fault. The rest is one file for each way of breaking things.
 
+mod bit_flips;
 mod command_line;
 mod engine;
+mod failing_sync;
 #[path = "../../tests/support/figures.rs"]
 mod figures;
 mod files;
+mod full_disk;
 mod io_errors;
 mod kills;
 mod losses;
@@ -50,6 +53,8 @@ enum Command {
     Kills(Binary),
     /// Let every such call of the command line fail, once and from then on
     IoErrors(Binary),
+    /// Fill disks, limit the size of files, and let syncs fail
+    FullDisk(Binary),
     /// Kill an engine's worker at a sample of its calls
     EngineKills(Engines),
     /// Cut the power under an engine's worker, by shutting down its file system
@@ -63,6 +68,10 @@ enum Command {
         #[arg(long, value_enum)]
         file_system: Vec<FileSystem>,
     },
+    /// Flip single bits in an engine's closed database
+    BitFlips(Engines),
+    #[command(hide = true)]
+    Flip { engine: Kind, closed: PathBuf, flipped: PathBuf, from: u64, to: u64 },
     #[command(hide = true)]
     Work { engine: Kind, dir: PathBuf, from: u64, to: u64 },
     #[command(hide = true)]
@@ -118,6 +127,9 @@ fn run(command: Command) -> Result<()> {
             println!("{}", worker::judge(engine, &dir, acknowledged, issued));
             return Ok(());
         }
+        Command::Flip { engine, closed, flipped, from, to } => {
+            return bit_flips::flip(engine, &closed, &flipped, from, to);
+        }
         _ => scratch::clean_up()?,
     }
     match command {
@@ -129,6 +141,12 @@ fn run(command: Command) -> Result<()> {
             let (batches, faults) = many((15, &usual[..]), (100, &soak[..]));
             io_errors::run(&binary.find()?, Size { batches }, faults)
         }
+        Command::FullDisk(binary) => {
+            let pumice = binary.find()?;
+            failing_sync::run()?;
+            full_disk::fill(&pumice)?;
+            full_disk::limit_files(&pumice, many(60, 1000))
+        }
         Command::EngineKills(engines) => engines.each().into_iter().try_for_each(|kind| {
             let losses = kills::worker(kind, many(250, 600), many(100, 1000))?;
             if kind == Kind::Pumice { losses.require_none("pumice") } else { Ok(()) }
@@ -136,7 +154,10 @@ fn run(command: Command) -> Result<()> {
         Command::PowerCuts { engines, cuts, file_system } => {
             cut_power(&engines.each(), cuts.unwrap_or_else(|| many(20, 150)), file_system)
         }
-        Command::Work { .. } | Command::Judge { .. } => Ok(()),
+        Command::BitFlips(engines) => {
+            engines.each().into_iter().try_for_each(|kind| bit_flips::run(kind, many(2000, 20_000)))
+        }
+        Command::Work { .. } | Command::Judge { .. } | Command::Flip { .. } => Ok(()),
     }
 }
 
