@@ -133,9 +133,16 @@ impl<'a> Load<'a> {
     fn note(&mut self, line: &str) -> Result<()> {
         let lines: usize = line.parse().with_context(|| format!("`load --acks` printed {line:?}"))?;
         let batches = lines / self.lines_each;
-        ensure!(lines % self.lines_each == 0, "{lines} lines are acknowledged, which is no whole batch");
+        ensure!(
+            lines.is_multiple_of(self.lines_each),
+            "{lines} lines are acknowledged, which is no whole batch"
+        );
         ensure!(batches <= self.sent, "{batches} batches are acknowledged, and {} were sent", self.sent);
-        ensure!(batches >= self.acknowledged, "{batches} batches are acknowledged after {}", self.acknowledged);
+        ensure!(
+            batches >= self.acknowledged,
+            "{batches} batches are acknowledged after {}",
+            self.acknowledged
+        );
         self.acknowledged = batches;
         Ok(())
     }

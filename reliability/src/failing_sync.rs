@@ -21,7 +21,7 @@ const COLLECTION: &str = "documents";
 /// When this machine's sync does not fail, and when Pumice acknowledges anything after the failure, or has lost what it
 /// acknowledged before, but for what a plain file loses here too.
 pub fn run() -> Result<()> {
-    let outcomes = on_small_disk(|disk| plain_file(disk), |_, _| Ok(()))?;
+    let outcomes = on_small_disk(plain_file, |_, _| Ok(()))?;
     println!("a plain file: sync says {outcomes:?}");
     ensure!(
         outcomes.first().is_some_and(Option::is_some),
@@ -29,13 +29,19 @@ pub fn run() -> Result<()> {
     );
     let again = outcomes.iter().position(Option::is_none);
     let lies = Cell::new(0);
-    on_small_disk(plain_appends, |disk, synced| Ok(lies.set(plain_losses(disk, *synced)?)))?;
+    on_small_disk(plain_appends, |disk, synced| {
+        lies.set(plain_losses(disk, *synced)?);
+        Ok(())
+    })?;
     println!("a plain file: {} of the appends whose sync succeeded are not on the disk", lies.get());
     let (mut acknowledged, mut after, mut reported) = (0, 0, 0);
     for compact_at in [None, Some(1 << 20), Some(16 << 20)] {
         let options = Options::new().compact_at(compact_at);
         let missing = Cell::new(0);
-        let look = |disk: &Path, written: &Written| Ok(missing.set(reopen(disk, written, lies.get())?));
+        let look = |disk: &Path, written: &Written| {
+            missing.set(reopen(disk, written, lies.get())?);
+            Ok(())
+        };
         let written = on_small_disk(|disk| write_until_failure(disk, options), look)
             .with_context(|| format!("compacting at {compact_at:?}"))?;
         acknowledged += written.acknowledged;
@@ -65,12 +71,17 @@ fn on_small_disk<T>(
     let scratch = Scratch::new()?;
     let memory = Mount::memory(ROOM_MEGABYTES << 20, &scratch.join("memory"))?;
     let image = memory.path().join("image");
-    mount::make_image(&image, IMAGE_MEGABYTES, "mkfs.ext4", &["-qF", "-b", "4096", "-O", "^has_journal", "-E", "lazy_itable_init=0"])?;
+    mount::make_image(
+        &image,
+        IMAGE_MEGABYTES,
+        "mkfs.ext4",
+        &["-qF", "-b", "4096", "-O", "^has_journal", "-E", "lazy_itable_init=0"],
+    )?;
     let disk = Mount::image(&image, &scratch.join("disk"))?;
     let written = write(disk.path())?;
     // The page cache holds what the medium does not; after this it is gone.
     disk.unmount()?;
-    memory.resize(2 * IMAGE_MEGABYTES << 20)?;
+    memory.resize((2 * IMAGE_MEGABYTES) << 20)?;
     let disk = Mount::image(&image, &scratch.join("disk"))?;
     look(disk.path(), &written)?;
     disk.unmount()?;
@@ -138,7 +149,9 @@ fn write_until_failure(disk: &Path, options: Options) -> Result<Written> {
     println!("after {acknowledged} acknowledged writes: {cause}");
     let refusals = 100;
     for n in 1..=refusals {
-        let refused = put(acknowledged + n).err().with_context(|| format!("write {n} after the failure was acknowledged"))?;
+        let refused = put(acknowledged + n)
+            .err()
+            .with_context(|| format!("write {n} after the failure was acknowledged"))?;
         ensure!(refused.kind() == ErrorKind::Poisoned, "write {n} after the failure: {refused}");
     }
     ensure!(db.sync().is_err(), "a sync after the failure succeeded");
@@ -164,7 +177,10 @@ fn reopen(disk: &Path, written: &Written, lies: u64) -> Result<u64> {
     );
     // The one that failed may be there or not; nothing behind it may.
     let all = documents.count(..)?;
-    ensure!(all == there && all <= written.acknowledged + 1, "{all} documents, and {there} of them as written");
+    ensure!(
+        all == there && all <= written.acknowledged + 1,
+        "{all} documents, and {there} of them as written"
+    );
     documents.put_raw("after", "1")?;
     ensure!(db.verify()?.is_sound(), "damaged: {:?}", db.verify()?.damage);
     db.close()?;

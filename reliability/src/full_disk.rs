@@ -35,7 +35,8 @@ pub fn fill(pumice: &Pumice) -> Result<()> {
     let ballast = mounted.path().join("ballast");
     fs::write(&ballast, vec![1; 4 << 20])?;
     File::open(&ballast)?.sync_all()?;
-    acknowledged += fill_one(pumice, &mounted, &|| Ok(fs::remove_file(&ballast)?)).context("16 MiB of ext4")?;
+    acknowledged +=
+        fill_one(pumice, &mounted, &|| Ok(fs::remove_file(&ballast)?)).context("16 MiB of ext4")?;
     mounted.unmount()?;
     figures::keep("full-disk", &[("disks", 4), ("batches_acknowledged", acknowledged as u64), ("lost", 0)]);
     Ok(())
@@ -116,8 +117,9 @@ pub fn limit_files(pumice: &Pumice, sizes: u64) -> Result<()> {
     ensure!(whole_batches(&base, &batches)? == batches.len(), "the load without a limit");
 
     // From nothing to beyond the size of the log and of the snapshot, all of which is within 4 MiB.
-    let cases: Vec<(u64, &str)> =
-        (0..sizes).flat_map(|n| ["load", "compact"].map(|name| (n * (4 << 20) / sizes + n % 7, name))).collect();
+    let cases: Vec<(u64, &str)> = (0..sizes)
+        .flat_map(|n| ["load", "compact"].map(|name| (n * (4 << 20) / sizes + n % 7, name)))
+        .collect();
     let (told, done) = (AtomicU64::new(0), AtomicU64::new(0));
     parallel::for_each(&cases, |(limit, name), scratch| {
         let what = || format!("{name} with files of {limit} bytes at most");
@@ -137,7 +139,10 @@ pub fn limit_files(pumice: &Pumice, sizes: u64) -> Result<()> {
         Ok(())
     })?;
     let (told, done) = (told.into_inner(), done.into_inner());
-    figures::keep("short-writes", &[("limits", cases.len() as u64), ("told", told), ("not_reached", done), ("lost", 0)]);
+    figures::keep(
+        "short-writes",
+        &[("limits", cases.len() as u64), ("told", told), ("not_reached", done), ("lost", 0)],
+    );
     ensure!(told > 0 && done > 0, "the limits were all too small or all too large");
     Ok(())
 }
@@ -174,4 +179,3 @@ fn limited_compact(pumice: &Pumice, db: &Path, limit: u64) -> Result<Option<i32>
     pumice.run("verify", db, &[])?;
     Ok(ended.status.code())
 }
-

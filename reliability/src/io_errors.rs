@@ -34,7 +34,7 @@ pub fn run(pumice: &Pumice, size: Size, faults: &[Fault]) -> Result<()> {
         let Injection { call, index, fault } = injection;
         let what = || format!("{}, {fault:?} at {call} {index}", scenario.name);
         let run = scenario.run(pumice, &db, *injection, PAUSE).with_context(what)?;
-        require_told(&run, *call).with_context(what)?;
+        require_told(&run, call).with_context(what)?;
         if run.status.success() { &went_on } else { &failed }.fetch_add(1, Ordering::Relaxed);
         scenario.check(pumice, &db, &run).with_context(what)
     })?;

@@ -88,7 +88,7 @@ pub fn worker(kind: Kind, operations: u64, sample: usize) -> Result<Losses> {
             let issued = (ended.acknowledged + 1).min(operations);
             let verdict = worker::judge_apart(kind, &db, ended.acknowledged, issued)?;
             let place = format!("{} {}", injection.call, injection.index);
-            losses.lock().expect("no thread panics here").add(&place, verdict);
+            losses.lock().expect("no thread panics here").add(&place, &verdict);
         }
         Ok(())
     })?;

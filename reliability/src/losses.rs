@@ -19,9 +19,9 @@ pub struct Losses {
 
 impl Losses {
     /// Counts one case, which `place` names.
-    pub fn add(&mut self, place: &str, verdict: Verdict) {
+    pub fn add(&mut self, place: &str, verdict: &Verdict) {
         self.cases += 1;
-        match &verdict {
+        match verdict {
             Verdict::Intact(_) => return,
             Verdict::Unsound(_) => self.unsound += 1,
             Verdict::Lost(_) => self.lost += 1,

@@ -59,8 +59,9 @@ impl Mount {
     /// When this machine or this user cannot.
     pub fn image(image: &Path, at: &Path) -> Result<Self> {
         fs::create_dir_all(at)?;
-        process::succeed(Command::new("mount").args(["-o", "loop"]).arg(image).arg(at))
-            .context("cannot mount an image: that takes root, a loop device and its file system in the kernel")?;
+        process::succeed(Command::new("mount").args(["-o", "loop"]).arg(image).arg(at)).context(
+            "cannot mount an image: that takes root, a loop device and its file system in the kernel",
+        )?;
         Ok(Self(at.to_owned()))
     }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// After so many cuts of one database another begins.
 const CUTS_EACH: u64 = 4;
-/// So many images, made once: a file system that recovered many times should be as good as new, but is not our matter.
+/// More than any worker gets to.
 const OPERATIONS: u64 = 1_000_000;
 
 /// Cuts the power `cuts` times under the worker of an engine, and counts.
@@ -29,7 +29,7 @@ pub fn run(kind: Kind, system: FileSystem, cuts: u64) -> Result<Losses> {
     let mut losses = Losses::default();
     let mut written = 0;
     for number in 0..cuts {
-        if number % CUTS_EACH == 0 {
+        if number.is_multiple_of(CUTS_EACH) {
             bench.begin_anew()?;
         }
         let (verdict, acknowledged) = bench.cut(number)?;
@@ -37,9 +37,12 @@ pub fn run(kind: Kind, system: FileSystem, cuts: u64) -> Result<Losses> {
         if !matches!(verdict, Verdict::Intact(_)) {
             bench.begin_anew()?;
         }
-        losses.add(&format!("cut {}", number + 1), verdict);
+        losses.add(&format!("cut {}", number + 1), &verdict);
     }
-    ensure!(written >= cuts * 5, "only {written} operations in {cuts} cuts: the power was cut before any work");
+    ensure!(
+        written >= cuts * 5,
+        "only {written} operations in {cuts} cuts: the power was cut before any work"
+    );
     losses.keep(&format!("power-cuts-{}-{}", system.name(), kind.name()));
     Ok(losses)
 }
@@ -113,7 +116,7 @@ fn wait(worker: &mut Worker, from: u64, number: u64) -> Result<()> {
     let enough = |worker: &Worker| match number % 3 {
         // Some operations, to meet the first ones and compactions, the 97th of which each is.
         0 => worker.acknowledged() >= from + 1 + chance % 12,
-        1 => (worker.acknowledged() + 1) % 97 == 0,
+        1 => (worker.acknowledged() + 1).is_multiple_of(97),
         _ => start.elapsed() >= Duration::from_millis(50 + chance % 900),
     };
     while !enough(worker) || worker.acknowledged() == from {

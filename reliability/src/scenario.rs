@@ -126,7 +126,8 @@ impl Scenario {
     }
 
     fn check_load(&self, found: &str, batches: &[String], run: &Run) -> Result<()> {
-        let mut rest = found.strip_prefix(self.base.as_str()).context("older documents are not as they were")?;
+        let mut rest =
+            found.strip_prefix(self.base.as_str()).context("older documents are not as they were")?;
         let mut there = 0;
         for batch in batches {
             let Some(behind) = rest.strip_prefix(batch.as_str()) else { break };

@@ -36,7 +36,12 @@ pub fn all(pumice: &Pumice, size: Size) -> Result<Vec<Scenario>> {
         name,
         before,
         base,
-        action: Action::Load { batches: input("load", 3, 3, 80), lines_each: 3, attach_after: Some(3), until_gone: None },
+        action: Action::Load {
+            batches: input("load", 3, 3, 80),
+            lines_each: 3,
+            attach_after: Some(3),
+            until_gone: None,
+        },
     };
     let compacting = |name, (before, base): (Tree, String)| Scenario {
         name,
@@ -68,7 +73,13 @@ pub fn all(pumice: &Pumice, size: Size) -> Result<Vec<Scenario>> {
         closing("closing of a load onto segments and snapshots", bases.several.clone()),
         command("put into nothing", "put", &none(), &["yy", "k", "{\"a\":1}"], put.to_owned()),
         command("put behind a torn tail", "put", torn, &["yy", "k", "{\"a\":1}"], format!("{}{put}", torn.1)),
-        command("put onto segments and snapshots", "put", several, &["yy", "k", "{\"a\":1}"], several.1.clone() + put),
+        command(
+            "put onto segments and snapshots",
+            "put",
+            several,
+            &["yy", "k", "{\"a\":1}"],
+            several.1.clone() + put,
+        ),
         command("del", "del", several, &["base", "00000-0"], without_first),
         command("drop", "drop", several, &["base"], String::new()),
         command("compact", "compact", several, &[], several.1.clone()),

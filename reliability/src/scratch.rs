@@ -27,10 +27,6 @@ impl Scratch {
         Ok(Self(dir))
     }
 
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
     pub fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -58,8 +54,11 @@ pub fn clean_up() -> Result<()> {
             continue;
         }
         let below = path.join("").display().to_string();
-        let mut points: Vec<_> =
-            mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|p| p.starts_with(&below)).collect();
+        let mut points: Vec<_> = mounts
+            .lines()
+            .filter_map(|line| line.split(' ').nth(1))
+            .filter(|p| p.starts_with(&below))
+            .collect();
         // A loop's image may stand on another mount: the last first.
         points.reverse();
         for point in points {

@@ -193,11 +193,7 @@ fn describe(found: &crate::engine::Documents, acknowledged: u64) -> String {
     let model = Model::after(acknowledged);
     let differs = model.documents.iter().find(|(key, document)| found.get(*key) != Some(document));
     let key = differs.map_or("none", |(key, _)| key);
-    format!(
-        "{} documents and not {}; the first that differs is {key}",
-        found.len(),
-        model.documents.len()
-    )
+    format!("{} documents and not {}; the first that differs is {key}", found.len(), model.documents.len())
 }
 
 /// Has a fresh process judge.

@@ -28,7 +28,7 @@ pub fn operation(n: u64) -> Operation {
             (format!("right-{slot:03}"), document(n, 90)),
         ]),
         // Now and then one that spans several pages of any file system.
-        7 if n % 5 == 0 => Operation::Put(format!("single-{slot:03}"), document(n, 9000)),
+        7 if n.is_multiple_of(5) => Operation::Put(format!("single-{slot:03}"), document(n, 9000)),
         _ => Operation::Put(format!("single-{slot:03}"), document(n, 50 + n % 300)),
     }
 }

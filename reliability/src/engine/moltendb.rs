@@ -1,4 +1,4 @@
-//! The way in which MoltenDB up to 0.10 stores documents, written from a description of its format and its order of
+//! The way in which `MoltenDB` up to 0.10 stores documents, written from a description of its format and its order of
 //! steps. None of its code is here, and the program itself is not what is measured.
 //!
 //! A log of JSON lines that is flushed and never synced; a snapshot beside it. A compaction writes the snapshot to a

@@ -15,7 +15,10 @@ impl Redb {
         let has_table = db.begin_read()?.open_table(TABLE).is_ok();
         let redb = Self(db);
         if !has_table {
-            redb.write(|transaction| Ok(drop(transaction.open_table(TABLE)?)))?;
+            redb.write(|transaction| {
+                transaction.open_table(TABLE)?;
+                Ok(())
+            })?;
         }
         Ok(redb)
     }
@@ -29,7 +32,10 @@ impl Redb {
 
 impl Engine for Redb {
     fn put(&mut self, key: &str, document: &str) -> Result<()> {
-        self.write(|transaction| Ok(drop(transaction.open_table(TABLE)?.insert(key, document)?)))
+        self.write(|transaction| {
+            transaction.open_table(TABLE)?.insert(key, document)?;
+            Ok(())
+        })
     }
 
     fn put_both(&mut self, documents: &[(String, String); 2]) -> Result<()> {
@@ -43,7 +49,10 @@ impl Engine for Redb {
     }
 
     fn delete(&mut self, key: &str) -> Result<()> {
-        self.write(|transaction| Ok(drop(transaction.open_table(TABLE)?.remove(key)?)))
+        self.write(|transaction| {
+            transaction.open_table(TABLE)?.remove(key)?;
+            Ok(())
+        })
     }
 
     fn compact(&mut self) -> Result<()> {

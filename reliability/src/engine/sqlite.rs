@@ -1,11 +1,12 @@
-//! SQLite, the bundled one, with `journal_mode=WAL` and `synchronous=FULL`. `check` is `PRAGMA integrity_check`.
+//! `SQLite`, the bundled one, with `journal_mode=WAL` and `synchronous=FULL`. `check` is `PRAGMA integrity_check`.
 
 use super::{Documents, Engine};
 use anyhow::{Result, ensure};
 use rusqlite::{Connection, params};
 use std::path::Path;
 
-const PUT: &str = "INSERT INTO documents(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value=excluded.value";
+const PUT: &str =
+    "INSERT INTO documents(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value=excluded.value";
 
 pub struct Sqlite(Connection);
 
