@@ -11,6 +11,7 @@
 mod check;
 mod disk;
 mod explore;
+mod moltendb;
 mod recording;
 mod regressions;
 #[path = "../support/mod.rs"]
@@ -29,7 +30,7 @@ fn effort() -> Effort {
     if std::env::var_os("PUMICE_SOAK").is_some() {
         Effort { write_one_in: 4, recover_one_in: 8 }
     } else {
-        Effort { write_one_in: 16, recover_one_in: 64 }
+        Effort { write_one_in: 11, recover_one_in: 40 }
     }
 }
 
