@@ -9,7 +9,7 @@ use crate::parallel;
 use crate::scenario::Scenario;
 use crate::scenarios::{self, Size};
 use crate::scratch::Scratch;
-use crate::strace::{Fault, Injection, Recorded, Tracing};
+use crate::strace::{self, Fault, Injection, Recorded, Tracing};
 use crate::worker::{self, Worker};
 use anyhow::{Context, Result, ensure};
 use std::sync::Mutex;
@@ -63,7 +63,8 @@ pub fn command_line(pumice: &Pumice, size: Size) -> Result<()> {
     Ok(())
 }
 
-/// Kills the worker of an engine at `sample` of the calls that it makes for `operations` operations, and counts.
+/// Kills the worker of an engine at about `sample` calls of each kind that it makes for `operations` operations, and
+/// counts.
 ///
 /// # Errors
 /// When the harness itself fails; a loss is a figure.
@@ -75,8 +76,10 @@ pub fn worker(kind: Kind, operations: u64, sample: usize) -> Result<Losses> {
     let ended = Worker::start(&mut Tracing::Record(&log).around(&program), 0)?.wait()?;
     ensure!(ended.acknowledged == operations, "{}: without a fault: {}", kind.name(), ended.stderr);
     let all = Recorded::read(&log, &db)?.injections(Fault::Kill);
-    let step = (all.len() / sample.max(1)).max(1);
-    let cases: Vec<_> = all.iter().step_by(step).copied().collect();
+    // Of each kind as many: a rename is as good a moment as one of a thousand writes.
+    let of_kind = |call: &&'static str| all.iter().filter(|i| i.call == *call).copied().collect::<Vec<_>>();
+    let thin = |calls: Vec<Injection>| calls.clone().into_iter().step_by((calls.len() / sample).max(1));
+    let cases: Vec<_> = strace::CALLS.iter().map(of_kind).flat_map(thin).collect();
     let losses = Mutex::new(Losses::default());
     parallel::for_each(&cases, |injection, scratch| {
         let db = scratch.join("db");

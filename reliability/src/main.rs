@@ -148,7 +148,7 @@ fn run(command: Command) -> Result<()> {
             full_disk::limit_files(&pumice, many(60, 1000))
         }
         Command::EngineKills(engines) => engines.each().into_iter().try_for_each(|kind| {
-            let losses = kills::worker(kind, many(250, 600), many(100, 1000))?;
+            let losses = kills::worker(kind, many(250, 600), many(40, 400))?;
             if kind == Kind::Pumice { losses.require_none("pumice") } else { Ok(()) }
         }),
         Command::PowerCuts { engines, cuts, file_system } => {
