@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod reliability;
 mod setup;
 mod soak;
 mod test;
@@ -23,7 +24,15 @@ enum Command {
     /// Needs npm, for the cities. Everything it makes is in target/demo, which it wipes first.
     Demo,
     /// Runs everything that must hold before a change goes in, up to the first failure
-    Test,
+    Test {
+        /// Leave out a step that needs root or strace; may be given several times
+        #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(test::optional_steps()))]
+        leave_out: Vec<String>,
+    },
+    /// Breaks databases of Pumice and of other engines, and writes the figures into docs/reliability.md
+    ///
+    /// Needs root, strace, loop devices and about half an hour.
+    Reliability,
     /// Measures the engine
     Bench {
         /// Handed to the benchmark, such as a part of the name of the ones to run
@@ -49,8 +58,9 @@ fn run() -> Result<ExitCode> {
     sh.change_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask stands in no workspace")?);
     match command {
         Command::Demo => demo::run(&sh)?,
-        Command::Test => return Ok(test::run(&sh)),
+        Command::Test { leave_out } => return test::run(&sh, &leave_out),
         Command::Bench { args } => bench::run(&sh, &args)?,
+        Command::Reliability => reliability::run(&sh)?,
         Command::Soak => soak::run(&sh)?,
     }
     Ok(ExitCode::SUCCESS)
