@@ -70,7 +70,7 @@ pub(crate) async fn open<S: Storage>(
     cache: Arc<BlockCache>,
     files: &Files,
 ) -> Result<Opened<S>> {
-    if options.read_only && files.segments.is_empty() && files.snapshots.is_empty() {
+    if options.read_only && files.is_empty() {
         return Err(Error::new(
             ErrorKind::NotFound,
             "there is no database to read; open it for writing to make one",

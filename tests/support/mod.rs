@@ -5,6 +5,7 @@
 pub mod conformance;
 pub mod figures;
 pub mod hooked;
+pub mod image;
 pub mod kill;
 pub mod log_file;
 pub mod sealed;
