@@ -222,8 +222,17 @@ fn shared_children(levels: u32) -> Vec<u8> {
     let counts = section(encode_counts(&[("c".to_owned(), 0, 1)]));
     let file_len = counts.end() + 160;
     let (root, root_level) = (span, levels);
-    let footer =
-        Footer { header: HEADER, root, root_level, drops, counts, entries: 1, documents: 0, digest: 0, file_len };
+    let footer = Footer {
+        header: HEADER,
+        root,
+        root_level,
+        drops,
+        counts,
+        entries: 1,
+        documents: 0,
+        digest: 0,
+        file_len,
+    };
     file.extend(footer.encode());
     file
 }
