@@ -28,6 +28,9 @@ mod db;
 mod document;
 mod error;
 mod format;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod log;
 mod options;
 mod record;

@@ -104,7 +104,8 @@ impl Files {
     /// highest first.
     pub(crate) fn segments_beyond(&self, covered: u64) -> Vec<&[SegmentFile]> {
         let groups: Vec<&[SegmentFile]> = self.segments.chunk_by(|a, b| a.first == b.first).collect();
-        let starts = |group: &&[SegmentFile]| group.first().is_some_and(|f| f.first <= covered + 1);
+        let starts =
+            |group: &&[SegmentFile]| group.first().is_some_and(|f| f.first <= covered.saturating_add(1));
         let from = groups.iter().rposition(starts).unwrap_or(0);
         groups.get(from..).unwrap_or_default().to_vec()
     }

@@ -94,6 +94,18 @@ pub fn harness(sh: &Shell, profile: &str) -> Result<PathBuf> {
     Ok(target_dir(sh)?.join(folder).join(format!("pumice-reliability{EXE_SUFFIX}")))
 }
 
+/// cargo-fuzz, which runs the programs in `fuzz/`.
+pub fn cargo_fuzz(sh: &Shell) -> Result<()> {
+    if cmd!(sh, "cargo fuzz --version").quiet().ignore_stdout().ignore_stderr().run().is_ok() {
+        return Ok(());
+    }
+    println!("Installing cargo-fuzz");
+    cmd!(sh, "cargo install cargo-fuzz --locked").run().context(
+        "cargo-fuzz could not be installed; it needs the registry once and a C++ compiler: run \
+         `cargo install cargo-fuzz --locked` where there are both",
+    )
+}
+
 /// Builds the `pumice` command for release and returns where it is.
 pub fn release_binary(sh: &Shell) -> Result<PathBuf> {
     cmd!(sh, "cargo build --release --bin pumice --all-features").run()?;

@@ -2,7 +2,7 @@
 
 mod platform_table;
 
-use crate::setup;
+use crate::{fuzz, setup};
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -46,6 +46,7 @@ const STEPS: &[Step] = &[
         cmd!(sh, "cargo clippy --package pumice --tests -- -D warnings").run()?;
         Ok(cmd!(sh, "cargo test --package pumice --lib").run()?)
     }),
+    step("fuzzing, for a moment", |sh| fuzz::run(sh, 10)),
     step("documentation", |sh| {
         Ok(cmd!(sh, "cargo doc --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),
