@@ -1,7 +1,8 @@
 //! Goes through the crash states of a workload, and through those of the recoveries from them.
 
+use crate::chance::{Chance, Thoroughness};
 use crate::check::{self, Compact};
-use crate::disk::{Chance, Disk, State, Thoroughness};
+use crate::disk::{Disk, State};
 use crate::recording::Effect;
 use crate::workload::History;
 use std::collections::HashSet;
@@ -165,11 +166,7 @@ impl Explorer {
 }
 
 fn describe(effect: Option<&Effect>) -> String {
-    match effect {
-        None => "none".into(),
-        Some(Effect::Append(name, bytes)) => format!("append of {} to {name}", bytes.len()),
-        Some(other) => format!("{other:?}"),
-    }
+    effect.map_or("none".into(), ToString::to_string)
 }
 
 fn guarded<T>(check: impl FnOnce() -> check::Verdict<T>) -> check::Verdict<T> {
