@@ -90,10 +90,11 @@ impl Disk {
         Remains::open(&self.all()).ok()?.contents(name).ok()
     }
 
-    /// Whether a killed process leaves more than a power cut would. In the midst of a transaction it may leave two states,
-    /// neither of which is this one's alone.
+    /// Whether a killed process leaves more than a power cut would, in slots that count. In the midst of a transaction it
+    /// may leave two states, neither of which is this one's alone.
     pub fn is_volatile(&self) -> bool {
-        self.committing.is_none() && self.slots.values().any(Slot::is_volatile)
+        let counts = |(number, slot): (&u32, &Slot)| slot.is_volatile() && !self.made.contains_key(number);
+        self.committing.is_none() && self.slots.iter().any(counts)
     }
 
     /// The state that a killed process leaves.

@@ -51,7 +51,8 @@ impl Begin {
     const ALL: [Self; 3] = [Self::Fresh, Self::Ageing, Self::Aged];
 
     fn disk(self, faults: Faults) -> (Disk, History) {
-        let mut disk = Disk { faults, ..Disk::default() };
+        let mut disk = Disk::default();
+        disk.faults = faults;
         match self {
             Self::Fresh => (disk, History::new()),
             Self::Ageing => {

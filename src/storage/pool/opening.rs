@@ -62,15 +62,20 @@ fn aged(files: &impl SlotFiles, number: u32, name: Option<&str>, age: Age) -> Re
     Ok(Slot { age, file, failed: None })
 }
 
-/// The journal is what counts, until the slot gets its header: nothing needs to be durable here.
+/// The journal is what counts until the slot gets its header: nothing needs to be durable here.
 fn young(files: &impl SlotFiles, number: u32, entry: Option<Entry>, now: u64) -> Result<Slot> {
-    files.truncate(number, 0)?;
     let mut slot = Slot::young(now);
-    if let Some(Entry { name, content, pieces }) = entry {
-        if !content.is_empty() {
-            files.write_at(number, DATA, &content)?;
+    let Some(Entry { name, content, pieces }) = entry else {
+        if files.len(number)? > 0 {
+            files.truncate(number, 0)?;
         }
-        slot.file = Some(File { len: content.len() as u64, pieces, ..File::new(&name) });
+        return Ok(slot);
+    };
+    // As a rule it is there, and is not written again: the disk may be full.
+    if files.read_at(number, DATA, content.len().saturating_add(1))? != content {
+        files.truncate(number, 0)?;
+        files.write_at(number, DATA, &content)?;
     }
+    slot.file = Some(File { len: content.len() as u64, pieces, ..File::new(&name) });
     Ok(slot)
 }
