@@ -9,6 +9,7 @@ use crate::recording::Effect;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The smallest unit that a disk keeps or loses as a whole, and the unit of a page cache.
 const BLOCKS: [usize; 2] = [512, 4096];
@@ -41,6 +42,11 @@ pub struct Disk {
 
 /// One state that a crash may leave, by name.
 pub type State = Vec<(Arc<str>, Bytes)>;
+
+/// What tells the contents of files apart.
+pub fn digest(bytes: &Bytes) -> u64 {
+    xxh3_64(bytes)
+}
 
 impl Disk {
     /// A disk on which all of `state` is durable.

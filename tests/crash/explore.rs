@@ -2,7 +2,7 @@
 
 use crate::chance::{Chance, Thoroughness};
 use crate::check::{self, Compact};
-use crate::disk::{Disk, State};
+use crate::disk::{Disk, State, digest};
 use crate::recording::Effect;
 use crate::workload::History;
 use std::collections::HashSet;
@@ -178,7 +178,7 @@ fn guarded<T>(check: impl FnOnce() -> check::Verdict<T>) -> check::Verdict<T> {
 
 fn hash(state: &State, acknowledged: usize) -> u64 {
     state.iter().fold(acknowledged as u64, |hash, (name, bytes)| {
-        let file = xxh3_64(name.as_bytes()) ^ xxh3_64(bytes).rotate_left(21);
+        let file = xxh3_64(name.as_bytes()) ^ digest(bytes).rotate_left(21);
         hash.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ file
     })
 }

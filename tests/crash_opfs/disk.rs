@@ -10,9 +10,47 @@ use crate::slot::Slot;
 use crate::support::medium::{Change, Content, Parts, apply};
 use pumice::pool::JournalEdit;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
-pub type Bytes = Arc<[u8]>;
+/// Bytes that many states share, and their digest, which is not worked out anew for each.
+#[derive(Clone)]
+pub struct Bytes {
+    bytes: Arc<[u8]>,
+    digest: u64,
+}
+
+impl From<Arc<[u8]>> for Bytes {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Self { digest: xxh3_64(&bytes), bytes }
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Arc::<[u8]>::from(bytes).into()
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+/// What tells the contents of files apart.
+pub fn digest(bytes: &Bytes) -> u64 {
+    bytes.digest
+}
 
 /// One state that a crash may leave: slots as `slot/{number}`, entries of the journal as `journal/{key}`.
 pub type State = Vec<(Arc<str>, Bytes)>;
@@ -61,7 +99,7 @@ pub struct Disk {
 pub fn parts(state: &State) -> Parts {
     let mut parts = Parts::default();
     for (name, bytes) in state {
-        let content = Content::Shared(Arc::clone(bytes));
+        let content = Content::Shared(Arc::clone(&bytes.bytes));
         match name.split_once('/') {
             Some(("slot", number)) => drop(parts.slots.insert(number.parse().unwrap(), content)),
             Some((_, key)) => drop(parts.journal.insert(key.replace(':', "/"), content)),
@@ -75,7 +113,7 @@ impl Disk {
     /// A disk on which all of `state` is durable.
     pub fn settled(state: &State) -> Self {
         let parts = parts(state);
-        let slot = |content: &Content| Slot::durable(content.bytes().into());
+        let slot = |content: &Content| Slot::durable(content.bytes().to_vec().into());
         // Some recoveries see names age, some do not.
         let pace = [0, 16_000, 61_000][state.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() % 3];
         Self {
@@ -90,11 +128,13 @@ impl Disk {
         Remains::open(&self.all()).ok()?.contents(name).ok()
     }
 
-    /// Whether a killed process leaves more than a power cut would, in slots that count. In the midst of a transaction it
-    /// may leave two states, neither of which is this one's alone.
+    /// Whether a killed process leaves more than a power cut would. In the midst of a transaction it may leave two states,
+    /// neither of which is this one's alone. Of young slots, which do not count, only now and then.
     pub fn is_volatile(&self) -> bool {
-        let counts = |(number, slot): (&u32, &Slot)| slot.is_volatile() && !self.made.contains_key(number);
-        self.committing.is_none() && self.slots.iter().any(counts)
+        let mut volatile = self.slots.iter().filter(|(_, slot)| slot.is_volatile());
+        let sometimes = |slot: &Slot| slot.visible().len() % 16 == 0;
+        let matters = |(number, slot)| !self.made.contains_key(number) || sometimes(slot);
+        self.committing.is_none() && volatile.any(matters)
     }
 
     /// The state that a killed process leaves.
@@ -107,7 +147,7 @@ impl Disk {
         match effect {
             Effect::Changed(Change::Open(slot)) => {
                 if !self.slots.contains_key(slot) {
-                    self.slots.insert(*slot, Slot::durable([].into()));
+                    self.slots.insert(*slot, Slot::durable(Vec::new().into()));
                     self.made.insert(*slot, self.now);
                 }
             }
@@ -183,12 +223,13 @@ struct Moment<'a> {
 
 impl Moment<'_> {
     fn states(&self, chance: &mut Chance, visit: &mut impl FnMut(&State, &str)) {
-        let mut state: State = self.fates.iter().map(|(number, _)| (slot_name(*number), [].into())).collect();
+        let mut state: State =
+            self.fates.iter().map(|(number, _)| (slot_name(*number), Vec::new().into())).collect();
         state.extend(entries(self.journal));
         let mut choice = vec![0; self.fates.len()];
         let mut emit = |choice: &[usize], gone: &BTreeSet<u32>, label: &str| {
             for (place, ((_, fates), chosen)) in self.fates.iter().zip(choice).enumerate() {
-                state[place].1 = Arc::clone(&fates[*chosen]);
+                state[place].1 = fates[*chosen].clone();
             }
             if gone.is_empty() {
                 return visit(&state, label);
@@ -255,6 +296,6 @@ fn entries(journal: &BTreeMap<String, Content>) -> impl Iterator<Item = (Arc<str
             Content::Shared(bytes) => Arc::clone(bytes),
             Content::Own(bytes) => bytes.as_slice().into(),
         };
-        (format!("journal/{}", key.replace('/', ":")).into(), bytes)
+        (format!("journal/{}", key.replace('/', ":")).into(), bytes.into())
     })
 }

@@ -76,7 +76,7 @@ fn effort() -> Effort {
     if std::env::var_os("PUMICE_SOAK").is_some() {
         Effort { write_one_in: 4, recover_one_in: 8 }
     } else {
-        Effort { write_one_in: 24, recover_one_in: 64 }
+        Effort { write_one_in: 32, recover_one_in: 800 }
     }
 }
 

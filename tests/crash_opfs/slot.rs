@@ -2,11 +2,15 @@
 
 use crate::chance::Chance;
 use crate::disk::Bytes;
+use std::sync::LazyLock;
 
 /// The smallest unit that a disk keeps or loses as a whole, and the unit of a page cache.
 const BLOCKS: [usize; 2] = [512, 4096];
-/// A write of up to so many bytes is torn at every byte.
-const EVERY_BYTE: usize = 700;
+/// A write of up to so many bytes is torn all over.
+const SHORT: usize = 700;
+/// It is torn at one in so many bytes, or at every one with `PUMICE_SOAK` set: `tests/crash` tears the same lines at every one.
+static STEP: LazyLock<usize> =
+    LazyLock::new(|| if std::env::var_os("PUMICE_SOAK").is_some() { 1 } else { 5 });
 /// So many changes since the last flush are told apart; of more, the first ones are lost or kept together.
 const REMEMBERED: usize = 12;
 
@@ -86,7 +90,7 @@ impl Slot {
     fn torn(&self, old: &[u8], at: usize) -> Bytes {
         let new = self.visible();
         let at = at.min(new.len());
-        new[..at].iter().chain(old.get(at..).unwrap_or_default()).copied().collect()
+        [&new[..at], old.get(at..).unwrap_or_default()].concat().into()
     }
 
     pub fn fates(&self, chance: &mut Chance) -> Vec<Bytes> {
@@ -112,7 +116,7 @@ impl Slot {
         for block in BLOCKS {
             self.subsets(block, chance, &mut fates);
         }
-        fates.extend((0..24).map(|_| self.mixed(chance)));
+        fates.extend((0..8).map(|_| self.mixed(chance)));
         fates
     }
 
@@ -123,11 +127,11 @@ impl Slot {
         let differs = |at: &usize| new.get(*at) != before.get(*at);
         let Some(start) = (0..longest).find(differs) else { return Vec::new() };
         let end = (0..longest).rev().find(differs).map_or(longest, |at| at + 1);
-        if end - start <= EVERY_BYTE {
-            return (start..end).collect();
+        if end - start <= SHORT {
+            return (start + chance.below(*STEP)..end).step_by(*STEP).collect();
         }
-        let mut cuts: Vec<usize> = (start..start + 40).chain(end - 160..end).collect();
-        cuts.extend((0..60).map(|_| start + chance.below(end - start)));
+        let mut cuts: Vec<usize> = (start..start + 40).chain(end - 160..end).step_by(*STEP).collect();
+        cuts.extend((0..40).map(|_| start + chance.below(end - start)));
         cuts.extend((start..end).step_by(512).take(60).map(|at| at / 512 * 512).filter(|at| *at > start));
         cuts
     }

@@ -62,7 +62,7 @@ pub trait SlotFiles: MaybeShared + 'static {
 }
 
 /// A small ordered map of byte strings with durable transactions, its own name included: in a browser, an object store of
-/// IndexedDB written with strict durability.
+/// `IndexedDB` written with strict durability.
 #[allow(async_fn_in_trait)] // As for `Storage`.
 pub trait Journal: MaybeShared + 'static {
     /// All entries, in the order of their keys.
