@@ -3,11 +3,15 @@
 
 mod support;
 
-use pumice::pool::{JournalEdit, PooledStorage};
+use futures_util::future::join4;
+use pumice::pool::{Journal, JournalEdit, PooledStorage};
 use pumice::{Error, ErrorKind, Result, Storage};
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use support::block_on;
 use support::conformance::{all, kind, listed};
 use support::medium::{Change, Content, Medium};
@@ -325,6 +329,147 @@ fn what_no_crash_leaves_is_refused() {
         assert_eq!(place.journalled(), 0);
     } else {
         assert_eq!(place.try_open().err().unwrap().kind(), ErrorKind::Corrupt);
+    }
+}
+
+/// A journal that lets others go on before and after each transaction, as one in a browser does.
+struct Slow(Medium);
+
+async fn step_aside() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+impl Journal for Slow {
+    async fn read(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        self.0.read().await
+    }
+
+    async fn commit(&self, edits: Vec<JournalEdit>) -> Result<()> {
+        step_aside().await;
+        self.0.commit(edits).await?;
+        step_aside().await;
+        Ok(())
+    }
+
+    async fn close(&self) {}
+}
+
+impl Place {
+    fn open_slow(&self) -> PooledStorage<Medium, Slow> {
+        let now = Arc::clone(&self.now);
+        let clock = move || now.load(Ordering::Relaxed);
+        block_on(PooledStorage::open(self.medium.clone(), Slow(self.medium.clone()), clock)).unwrap()
+    }
+
+    /// Cuts the power: slots without a header are gone.
+    fn lose_young_slots(&self) {
+        self.medium.parts().slots.retain(|_, slot| slot.bytes().starts_with(b"PUMICESL"));
+    }
+}
+
+#[test]
+fn calls_that_wait_for_the_journal_do_not_mix() {
+    let place = Place::default();
+    let pool = place.open_slow();
+    let work = async |name: &str, seed: usize| {
+        let mut content = Vec::new();
+        pool.create(name).await.unwrap();
+        for n in 0..30 {
+            let piece = vec![(seed + n) as u8; (seed * 7 + n * 13) % 300];
+            pool.append(name, &piece).await.unwrap();
+            content.extend(piece);
+            if n % 7 == seed {
+                content.truncate(content.len() / 2);
+                pool.truncate(name, content.len() as u64).await.unwrap();
+            } else {
+                pool.sync(name).await.unwrap();
+            }
+            place.wait(700);
+        }
+        content
+    };
+    let one_for_many = async {
+        for n in 0..20 {
+            let name = format!("{n}.log");
+            pool.create(&name).await.unwrap();
+            pool.append(&name, b"passing").await.unwrap();
+            pool.sync(&name).await.unwrap();
+            pool.remove(&name).await.unwrap();
+        }
+    };
+    // Two callers sync the same file.
+    let again = async {
+        for _ in 0..60 {
+            let _ = pool.sync("a.log").await;
+            step_aside().await;
+        }
+    };
+    let (a, b, (), ()) = block_on(join4(work("a.log", 1), work("b.log", 2), one_for_many, again));
+    place.lose_young_slots();
+    let pool = place.open();
+    assert_eq!(block_on(listed(&pool)), ["a.log", "b.log"]);
+    assert!(block_on(all(&pool, "a.log")) == a && block_on(all(&pool, "b.log")) == b);
+}
+
+/// A call whose future is dropped may have been carried out or not, and harms nothing else.
+#[test]
+fn a_dropped_call_leaves_nothing_half_done() {
+    for call in 0..4 {
+        for polls in 0..6 {
+            let place = Place::default();
+            let pool = place.open_slow();
+            block_on(async {
+                pool.create("a.log").await.unwrap();
+                pool.append("a.log", b"0123456789").await.unwrap();
+                pool.sync("a.log").await.unwrap();
+                pool.append("a.log", b"more").await.unwrap();
+            });
+            {
+                let mut dropped: Pin<Box<dyn Future<Output = Result<()>>>> = match call {
+                    0 => Box::pin(pool.create("b.log")),
+                    1 => Box::pin(pool.sync("a.log")),
+                    2 => Box::pin(pool.truncate("a.log", 5)),
+                    _ => Box::pin(pool.remove("a.log")),
+                };
+                let mut context = Context::from_waker(Waker::noop());
+                for _ in 0..polls {
+                    if dropped.as_mut().poll(&mut context).is_ready() {
+                        break;
+                    }
+                }
+            }
+            // Whatever became of it, what is acknowledged after it holds.
+            let appended = block_on(async {
+                pool.append("a.log", b"!").await?;
+                pool.sync("a.log").await
+            });
+            block_on(async {
+                pool.create("c.log").await.unwrap();
+                pool.append("c.log", b"other").await.unwrap();
+                pool.sync("c.log").await.unwrap();
+            });
+            let seen = block_on(pool.read_at("a.log", 0, usize::MAX));
+            place.lose_young_slots();
+            let pool = place.open();
+            let names = block_on(listed(&pool));
+            assert_eq!(block_on(all(&pool, "c.log")), b"other", "{names:?}");
+            let there = names.contains(&"a.log".to_owned());
+            assert!(there || call == 3, "call {call} after {polls} polls: {names:?}");
+            if appended.is_ok() {
+                assert_eq!(block_on(all(&pool, "a.log")), seen.unwrap(), "call {call} after {polls} polls");
+            } else if there {
+                let found = block_on(all(&pool, "a.log"));
+                assert!(found == b"0123456789" || found == b"01234", "call {call} after {polls}: {found:?}");
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a browser's storage holds after a power cut, by what was measured of it (OPFS and IndexedDB in Chromium).
+//! What a browser's storage holds after a power cut, by what was measured of it (OPFS and `IndexedDB` in Chromium).
 //!
 //! A slot file whose name is less than a minute old may be gone, with everything in it, whatever was flushed. What was
 //! written or cut since the last flush may be there or not, block by block and torn within one, and the length apart from it.
@@ -132,7 +132,7 @@ impl Disk {
     /// neither of which is this one's alone. Of young slots, which do not count, only now and then.
     pub fn is_volatile(&self) -> bool {
         let mut volatile = self.slots.iter().filter(|(_, slot)| slot.is_volatile());
-        let sometimes = |slot: &Slot| slot.visible().len() % 16 == 0;
+        let sometimes = |slot: &Slot| slot.visible().len().is_multiple_of(16);
         let matters = |(number, slot)| !self.made.contains_key(number) || sometimes(slot);
         self.committing.is_none() && volatile.any(matters)
     }

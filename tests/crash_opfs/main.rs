@@ -80,9 +80,9 @@ fn effort() -> Effort {
     }
 }
 
-fn explore(name: &str, begin: Begin, faults: Faults, body: fn(&mut Driver)) -> Tally {
+fn explore(name: &str, age: Begin, faults: Faults, body: fn(&mut Driver)) -> Tally {
     let begun = Instant::now();
-    let (disk, history) = begin.disk(faults);
+    let (disk, history) = age.disk(faults);
     let mut driver = Driver::open(&disk, history, options()).unwrap();
     body(&mut driver);
     let (effects, history) = driver.finish();
@@ -90,7 +90,7 @@ fn explore(name: &str, begin: Begin, faults: Faults, body: fn(&mut Driver)) -> T
     explorer.explore_from(disk, &effects, &history);
     let mut tally = explorer.tally;
     println!(
-        "{name:38} {begin:8?} {:4} effects {:8} states {:7} different {:6} written {:7} of recoveries {:5.1} s",
+        "{name:38} {age:8?} {:4} effects {:8} states {:7} different {:6} written {:7} of recoveries {:5.1} s",
         effects.len(),
         tally.states,
         tally.read,
@@ -98,7 +98,7 @@ fn explore(name: &str, begin: Begin, faults: Faults, body: fn(&mut Driver)) -> T
         tally.recoveries,
         begun.elapsed().as_secs_f64(),
     );
-    tally.failures.iter_mut().for_each(|failure| failure.insert_str(0, &format!("{name} {begin:?}: ")));
+    tally.failures.iter_mut().for_each(|failure| failure.insert_str(0, &format!("{name} {age:?}: ")));
     tally
 }
 

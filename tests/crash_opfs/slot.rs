@@ -74,7 +74,7 @@ impl Slot {
             self.visible(),
             self.versions[chance.below(self.versions.len())].clone(),
             self.mixed(chance),
-            self.mixed(chance),
+            self.shredded(chance),
             self.torn(self.first(), chance.below(self.visible().len() + 1)),
         ]
     }
@@ -84,6 +84,20 @@ impl Slot {
         let len = self.versions[chance.below(self.versions.len())].len();
         let block = BLOCKS[chance.below(2)];
         patch(len, block, |_| &self.versions[chance.below(self.versions.len())])
+    }
+
+    /// Each change torn somewhere, whatever became of the others.
+    fn shredded(&self, chance: &mut Chance) -> Bytes {
+        let mut bytes = self.first().to_vec();
+        for (old, new) in self.versions.iter().zip(&self.versions[1..]) {
+            let Some((start, end)) = difference(old, new) else { continue };
+            let cut = (start + chance.below(end - start + 1)).min(new.len());
+            if start < cut {
+                bytes.resize(bytes.len().max(cut), 0);
+                bytes[start..cut].copy_from_slice(&new[start..cut]);
+            }
+        }
+        bytes.into()
     }
 
     /// Up to `at` as it is now, behind that as `old` has it.
@@ -117,16 +131,13 @@ impl Slot {
             self.subsets(block, chance, &mut fates);
         }
         fates.extend((0..8).map(|_| self.mixed(chance)));
+        fates.extend((0..8).map(|_| self.shredded(chance)));
         fates
     }
 
     /// Where the last change may be torn.
     fn cuts(&self, before: &Bytes, chance: &mut Chance) -> Vec<usize> {
-        let new = self.visible();
-        let longest = new.len().max(before.len());
-        let differs = |at: &usize| new.get(*at) != before.get(*at);
-        let Some(start) = (0..longest).find(differs) else { return Vec::new() };
-        let end = (0..longest).rev().find(differs).map_or(longest, |at| at + 1);
+        let Some((start, end)) = difference(before, &self.visible()) else { return Vec::new() };
         if end - start <= SHORT {
             return (start + chance.below(*STEP)..end).step_by(*STEP).collect();
         }
@@ -172,6 +183,15 @@ impl Slot {
             add(&|index| kept[index]);
         }
     }
+}
+
+/// Where the first different byte is, and behind the last.
+fn difference(old: &[u8], new: &[u8]) -> Option<(usize, usize)> {
+    let longest = old.len().max(new.len());
+    let differs = |at: &usize| new.get(*at) != old.get(*at);
+    let start = (0..longest).find(differs)?;
+    let end = (start..longest).rev().find(differs).map_or(longest, |at| at + 1);
+    Some((start, end))
 }
 
 /// A file of `len` bytes, each block from the version that `pick` gives, zeros where that has none.
