@@ -1,7 +1,8 @@
 //! Goes through the crash states of a workload, and through those of the recoveries from them.
 
+use crate::chance::{Chance, Thoroughness};
 use crate::check::{self, Compact};
-use crate::disk::{Chance, Disk, State, Thoroughness};
+use crate::disk::{Disk, State, digest};
 use crate::recording::Effect;
 use crate::workload::History;
 use std::collections::HashSet;
@@ -173,11 +174,7 @@ impl Explorer {
 }
 
 fn describe(effect: Option<&Effect>) -> String {
-    match effect {
-        None => "none".into(),
-        Some(Effect::Append(name, bytes)) => format!("append of {} to {name}", bytes.len()),
-        Some(other) => format!("{other:?}"),
-    }
+    effect.map_or("none".into(), ToString::to_string)
 }
 
 fn guarded<T>(check: impl FnOnce() -> check::Verdict<T>) -> check::Verdict<T> {
@@ -189,7 +186,7 @@ fn guarded<T>(check: impl FnOnce() -> check::Verdict<T>) -> check::Verdict<T> {
 
 fn hash(state: &State, acknowledged: usize) -> u64 {
     state.iter().fold(acknowledged as u64, |hash, (name, bytes)| {
-        let file = xxh3_64(name.as_bytes()) ^ xxh3_64(bytes).rotate_left(21);
+        let file = xxh3_64(name.as_bytes()) ^ digest(bytes).rotate_left(21);
         hash.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ file
     })
 }

@@ -8,6 +8,7 @@
     clippy::cast_precision_loss // A rate to print.
 )]
 
+mod chance;
 mod check;
 mod disk;
 mod explore;

@@ -8,6 +8,7 @@ pub mod hooked;
 pub mod image;
 pub mod kill;
 pub mod log_file;
+pub mod medium;
 pub mod sealed;
 pub mod watchdog;
 
