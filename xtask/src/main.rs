@@ -33,7 +33,11 @@ enum Command {
     /// Breaks databases of Pumice and of other engines, and writes the figures into docs/reliability.md
     ///
     /// Needs root, strace, loop devices and about half an hour.
-    Reliability,
+    Reliability {
+        /// Only write the page again, from the figures of the last run
+        #[arg(long)]
+        page_only: bool,
+    },
     /// Measures the engine
     Bench {
         /// Handed to the benchmark, such as a part of the name of the ones to run
@@ -61,7 +65,8 @@ fn run() -> Result<ExitCode> {
         Command::Demo => demo::run(&sh)?,
         Command::Test { leave_out } => return test::run(&sh, &leave_out),
         Command::Bench { args } => bench::run(&sh, &args)?,
-        Command::Reliability => reliability::run(&sh)?,
+        Command::Reliability { page_only: true } => reliability::write_page(&sh)?,
+        Command::Reliability { page_only: false } => reliability::run(&sh)?,
         Command::Soak => soak::run(&sh)?,
     }
     Ok(ExitCode::SUCCESS)

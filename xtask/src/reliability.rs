@@ -5,6 +5,7 @@ mod page;
 use crate::setup;
 use anyhow::{Context, Result};
 use std::fs;
+use std::path::PathBuf;
 use xshell::{Shell, cmd};
 
 const PAGE: &str = "docs/reliability.md";
@@ -23,7 +24,7 @@ const TESTS: &[&str] = &[
 ];
 
 pub fn run(sh: &Shell) -> Result<()> {
-    let figures = setup::target_dir(sh)?.join("figures");
+    let figures = figures_dir(sh)?;
     // Figures of another day must not pass for those of today.
     if figures.exists() {
         fs::remove_dir_all(&figures)?;
@@ -36,10 +37,20 @@ pub fn run(sh: &Shell) -> Result<()> {
     let tests: Vec<String> =
         TESTS.iter().filter(there).flat_map(|name| ["--test".to_owned(), (*name).to_owned()]).collect();
     cmd!(sh, "cargo test --release --all-features {tests...}").run()?;
-    let text = fs::read_to_string(sh.current_dir().join(PAGE)).context(PAGE)?;
-    fs::write(sh.current_dir().join(PAGE), page::fill(&text, &page::figures(sh, &figures)?)?)?;
+    write_page(sh)
+}
+
+/// Puts the figures that are there into the page.
+pub fn write_page(sh: &Shell) -> Result<()> {
+    let path = sh.current_dir().join(PAGE);
+    let text = fs::read_to_string(&path).context(PAGE)?;
+    fs::write(&path, page::fill(&text, &page::figures(sh, &figures_dir(sh)?)?)?)?;
     println!("The figures are in {PAGE}");
     Ok(())
+}
+
+fn figures_dir(sh: &Shell) -> Result<PathBuf> {
+    Ok(setup::target_dir(sh)?.join("figures"))
 }
 
 /// All ways of breaking, for all engines, in release: what the others' engines check only in debug builds is not what
