@@ -38,7 +38,7 @@ fn examine(storage: &Damaged) -> Seen {
             is_damage(&error);
             match blocking::verify(storage.clone()) {
                 Ok(verified) => {
-                    assert!(!verified.is_sound(), "sound to verify, and cannot be opened: {error}")
+                    assert!(!verified.is_sound(), "sound to verify, and cannot be opened: {error}");
                 }
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Version, "{error}"),
             }

@@ -3,16 +3,14 @@
 use crate::command_line::Pumice;
 use crate::figures;
 use crate::parallel;
+use crate::process::PATIENCE;
 use crate::scenario::{Run, Scenario};
 use crate::scenarios::{self, Size};
 use crate::scratch::Scratch;
 use crate::strace::{Fault, Injection};
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
-/// A load that failed may not read on, so its feeder must not wait for long.
-const PAUSE: Duration = Duration::from_millis(40);
+use std::time::Instant;
 
 /// # Errors
 /// When anything acknowledged is lost, a failure is not told in one line, or what is left is not clean.
@@ -33,7 +31,7 @@ pub fn run(pumice: &Pumice, size: Size, faults: &[Fault]) -> Result<()> {
         let db = scratch.join("db");
         let Injection { call, index, fault } = injection;
         let what = || format!("{}, {fault:?} at {call} {index}", scenario.name);
-        let run = scenario.run(pumice, &db, *injection, PAUSE).with_context(what)?;
+        let run = scenario.run(pumice, &db, *injection, PATIENCE).with_context(what)?;
         require_told(&run, call).with_context(what)?;
         if run.status.success() { &went_on } else { &failed }.fetch_add(1, Ordering::Relaxed);
         scenario.check(pumice, &db, &run).with_context(what)
