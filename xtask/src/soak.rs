@@ -1,8 +1,11 @@
 //! `cargo xtask soak`: the same tests, many more cases.
 
+use crate::test;
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
 pub fn run(sh: &Shell) -> Result<()> {
-    Ok(cmd!(sh, "cargo test --workspace --all-features --release").env("PUMICE_SOAK", "1").run()?)
+    let _soak = sh.push_env("PUMICE_SOAK", "1");
+    cmd!(sh, "cargo test --workspace --all-features --release").run()?;
+    test::interleavings(sh)
 }

@@ -4,6 +4,7 @@ mod platform_table;
 
 use crate::setup;
 use anyhow::Result;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use xshell::{Shell, cmd};
@@ -29,6 +30,7 @@ const STEPS: &[Step] = &[
     }),
     ("release binary", |sh| setup::release_binary(sh).map(drop)),
     ("tests, all features", |sh| Ok(cmd!(sh, "cargo test --workspace --all-features").run()?)),
+    ("orders of events, with the model checker", interleavings),
     ("tests, default features", |sh| {
         cmd!(sh, "cargo clippy --package pumice --tests -- -D warnings").run()?;
         Ok(cmd!(sh, "cargo test --package pumice --lib").run()?)
@@ -38,6 +40,15 @@ const STEPS: &[Step] = &[
     }),
     ("package", |sh| Ok(cmd!(sh, "cargo package --package pumice --allow-dirty").run()?)),
 ];
+
+/// All of the crate is compiled in another way for it, so apart from everything else.
+pub fn interleavings(sh: &Shell) -> Result<()> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let target = target.join("shuttle");
+    Ok(cmd!(sh, "cargo test --package pumice --test interleavings --target-dir {target}")
+        .env("RUSTFLAGS", "--cfg shuttle")
+        .run()?)
+}
 
 /// Runs the steps in order, up to the first that fails.
 pub fn run(sh: &Shell) -> ExitCode {
