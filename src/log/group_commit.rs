@@ -133,7 +133,11 @@ impl<S: Storage> GroupCommit<S> {
         let sequence = queue.accept(ops, durability, origin, now, &self.state);
         let mut call = std::mem::replace(&mut queue.sealed, false);
         let want = match durability {
-            Durability::Disk => Some(Want::Durable(sequence)),
+            Durability::Disk => {
+                // Now, not when its caller begins to wait: a buffered write behind it may lead before that.
+                queue.sync_wanted = sequence;
+                Some(Want::Durable(sequence))
+            }
             Durability::Buffered => {
                 if queue.unsynced_since.is_none() {
                     queue.unsynced_since = Some(sync::now());
