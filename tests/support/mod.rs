@@ -7,6 +7,7 @@ pub mod figures;
 pub mod hooked;
 pub mod kill;
 pub mod log_file;
+pub mod page_cache;
 pub mod sealed;
 pub mod watchdog;
 
