@@ -9,6 +9,7 @@ pub mod image;
 pub mod kill;
 pub mod log_file;
 pub mod medium;
+pub mod page_cache;
 pub mod sealed;
 pub mod watchdog;
 

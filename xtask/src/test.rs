@@ -4,6 +4,7 @@ mod platform_table;
 
 use crate::{fuzz, setup};
 use anyhow::Result;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use xshell::{Shell, cmd};
@@ -42,6 +43,7 @@ const STEPS: &[Step] = &[
     }),
     step("release binary", |sh| setup::release_binary(sh).map(drop)),
     step("tests, all features", |sh| Ok(cmd!(sh, "cargo test --workspace --all-features").run()?)),
+    step("orders of events, with the model checker", interleavings),
     step("tests, default features", |sh| {
         cmd!(sh, "cargo clippy --package pumice --tests -- -D warnings").run()?;
         Ok(cmd!(sh, "cargo test --package pumice --lib").run()?)
@@ -56,6 +58,15 @@ const STEPS: &[Step] = &[
     optional("power cuts", "power-cuts", |sh| harness(sh, &["power-cuts", "--engine", "pumice"])),
     optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
 ];
+
+/// All of the crate is compiled in another way for it, so apart from everything else.
+pub fn interleavings(sh: &Shell) -> Result<()> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let target = target.join("shuttle");
+    Ok(cmd!(sh, "cargo test --package pumice --test interleavings --target-dir {target}")
+        .env("RUSTFLAGS", "--cfg shuttle")
+        .run()?)
+}
 
 /// The names that `--leave-out` knows.
 pub fn optional_steps() -> Vec<&'static str> {
