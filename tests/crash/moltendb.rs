@@ -5,7 +5,8 @@
 //! snapshot, moves the old snapshot away, gives the new one its name, and empties the log. Nothing is ever synced. The
 //! disk is the same as for Pumice: names and lengths are durable at once, the bytes behind them only after a sync.
 
-use crate::disk::{Chance, Disk, State, Thoroughness};
+use crate::chance::{Chance, Thoroughness};
+use crate::disk::{Disk, State};
 use crate::recording::Effect;
 use crate::support::figures;
 use serde_json::Value;
