@@ -30,6 +30,8 @@ pub(super) struct Replayed {
     pub(super) ends: Vec<End>,
     /// Files that never became segments, or that others replaced.
     pub(super) leftovers: Vec<SegmentFile>,
+    /// Those of the leftovers that hold something, and nothing that can be read.
+    pub(super) unreadable: Vec<SegmentFile>,
     /// Segments behind the damage that point-in-time recovery gives up.
     pub(super) given_up: Vec<SegmentFile>,
     /// Point-in-time recovery gave up something that may have been acknowledged.
@@ -89,6 +91,9 @@ pub(super) async fn replay<S: Storage>(
             replayed.leftovers.push(file);
         }
     }
+            if segment::read_header(&bytes).is_err() && !segment::only_zeros(&bytes) {
+                replayed.unreadable.push(file.clone());
+            }
     if end.max(covered) < marked_end {
         if mode != RecoveryMode::PointInTime {
             return Err(replayed.cut_short(end, marked_end));

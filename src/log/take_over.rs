@@ -33,6 +33,10 @@ pub(super) async fn make_writable<S: Storage>(
     report: &mut Recovery,
 ) -> Result<Writable<S>> {
     trim(&**storage, replayed).await?;
+    // The beginning of a segment that was never finished, most likely, but nothing tells.
+    for file in &replayed.unreadable {
+        keep_copy(&**storage, file).await?;
+    }
     let tail = replayed.loaded.last().zip(replayed.ends.last());
     if let (Some((segment, end)), false) = (tail, replayed.history_changed)
         && replayed.given_up.is_empty()
