@@ -36,6 +36,8 @@ pub(super) struct Replayed {
     pub(super) given_up: Vec<SegmentFile>,
     /// Point-in-time recovery gave up something that may have been acknowledged.
     pub(super) history_changed: bool,
+    /// The highest epoch of the segments, those given up included.
+    pub(super) newest_epoch: u64,
 }
 
 /// Reads every segment beyond `covered` into `memtable`.
@@ -72,6 +74,7 @@ pub(super) async fn replay<S: Storage>(
     }
     check_start(&replayed.loaded, &unfinished, files, covered)?;
     let epoch = replayed.loaded.last().map_or(0, |segment| segment.header.epoch);
+    replayed.newest_epoch = replayed.loaded.iter().map(|segment| segment.header.epoch).max().unwrap_or(0);
     let marked_end = files.marked_end(epoch);
     walk_all(&mut replayed, &unfinished, covered, marked_end, mode, memtable)?;
     let end = replayed.ends.last().map_or(covered, |end| end.chain.last());

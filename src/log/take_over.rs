@@ -111,7 +111,10 @@ async fn resume<S: Storage>(storage: &Arc<S>, segment: &Loaded, end: &End) -> Re
 /// The epoch of the log from here on: above everything that spoke of history that was given up.
 fn epoch_after(files: &Files, replayed: &Replayed) -> u64 {
     let epoch = replayed.loaded.last().map_or(1, |segment| segment.header.epoch);
-    if replayed.history_changed { epoch.max(files.marked_epoch()) + 1 } else { epoch }
+    if !replayed.history_changed {
+        return epoch;
+    }
+    epoch.max(replayed.newest_epoch).max(files.marked_epoch()).saturating_add(1)
 }
 
 async fn take_over<S: Storage>(
