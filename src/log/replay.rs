@@ -91,12 +91,12 @@ pub(super) async fn replay<S: Storage>(
             replayed.history_changed = true;
             replayed.given_up.push(file);
         } else {
-            replayed.leftovers.push(file);
-        }
-    }
             if segment::read_header(&bytes).is_err() && !segment::only_zeros(&bytes) {
                 replayed.unreadable.push(file.clone());
             }
+            replayed.leftovers.push(file);
+        }
+    }
     if end.max(covered) < marked_end {
         if mode != RecoveryMode::PointInTime {
             return Err(replayed.cut_short(end, marked_end));
@@ -132,20 +132,21 @@ fn check_start(
     covered: u64,
 ) -> Result<()> {
     let damaged = unfinished.iter().find(|(file, _)| file.first <= covered + 1);
-    let Some(first) = loaded.first() else {
-        if covered > 0 {
-            if let Some((file, _)) = damaged {
+    // The log moved on before the snapshot was made, so there was a segment right behind it.
+    let goes_on = covered == 0 || loaded.iter().any(|segment| segment.header.first == covered + 1);
+    let first = match loaded.first() {
+        Some(first) if first.header.first > covered + 1 => first,
+        _ if goes_on => return Ok(()),
+        _ => {
+            if let Some((file, _)) = unfinished.iter().find(|(file, _)| file.first == covered + 1).or(damaged)
+            {
                 return Err(header_damaged(file));
             }
             let message =
                 format!("the log after record {covered} is missing; put its files back, or restore a backup");
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
-        return Ok(());
     };
-    if first.header.first <= covered + 1 {
-        return Ok(());
-    }
     if let Some((file, _)) = damaged {
         return Err(header_damaged(file));
     }
