@@ -296,20 +296,23 @@ pub(crate) fn highest_record(bytes: &[u8]) -> Option<u64> {
     highest
 }
 
-/// A damaged line end joins two lines, so lines are looked for at every place where one could begin.
+/// Tests every intact line, wherever in `bytes` it begins.
 fn any_line(bytes: &[u8], mut test: impl FnMut(&Line<'_>) -> bool) -> bool {
-    memchr::memmem::find_iter(bytes, b"{\"").any(|start| {
-        let rest = bytes.get(start..).unwrap_or_default();
-        if !(rest.starts_with(b"{\"_s\":") || rest.starts_with(b"{\"_p\":") || starts_line(bytes, start)) {
-            return false;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let end = memchr::memchr(b'\n', rest);
+        let (line, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        let mut found = line::decode(line);
+        // Not where a line was cut off: a document may hold what looks like one, and be cut right behind that.
+        if found.is_err() && end.is_some() {
+            found = line::decode(line::intact_end(line));
         }
-        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        line::decode(rest.get(..end).unwrap_or_default()).is_ok_and(|line| test(&line))
-    })
-}
-
-fn starts_line(bytes: &[u8], at: usize) -> bool {
-    at.checked_sub(1).is_none_or(|before| bytes.get(before) == Some(&b'\n'))
+        if found.is_ok_and(|line| test(&line)) {
+            return true;
+        }
+        rest = behind.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 #[cfg(test)]

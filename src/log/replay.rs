@@ -30,10 +30,14 @@ pub(super) struct Replayed {
     pub(super) ends: Vec<End>,
     /// Files that never became segments, or that others replaced.
     pub(super) leftovers: Vec<SegmentFile>,
+    /// Those of the leftovers that hold something, and nothing that can be read.
+    pub(super) unreadable: Vec<SegmentFile>,
     /// Segments behind the damage that point-in-time recovery gives up.
     pub(super) given_up: Vec<SegmentFile>,
     /// Point-in-time recovery gave up something that may have been acknowledged.
     pub(super) history_changed: bool,
+    /// The highest epoch of the segments, those given up included.
+    pub(super) newest_epoch: u64,
 }
 
 /// Reads every segment beyond `covered` into `memtable`.
@@ -70,6 +74,7 @@ pub(super) async fn replay<S: Storage>(
     }
     check_start(&replayed.loaded, &unfinished, files, covered)?;
     let epoch = replayed.loaded.last().map_or(0, |segment| segment.header.epoch);
+    replayed.newest_epoch = replayed.loaded.iter().map(|segment| segment.header.epoch).max().unwrap_or(0);
     let marked_end = files.marked_end(epoch);
     walk_all(&mut replayed, &unfinished, covered, marked_end, mode, memtable)?;
     let end = replayed.ends.last().map_or(covered, |end| end.chain.last());
@@ -86,6 +91,9 @@ pub(super) async fn replay<S: Storage>(
             replayed.history_changed = true;
             replayed.given_up.push(file);
         } else {
+            if segment::read_header(&bytes).is_err() && !segment::only_zeros(&bytes) {
+                replayed.unreadable.push(file.clone());
+            }
             replayed.leftovers.push(file);
         }
     }
@@ -124,20 +132,21 @@ fn check_start(
     covered: u64,
 ) -> Result<()> {
     let damaged = unfinished.iter().find(|(file, _)| file.first <= covered + 1);
-    let Some(first) = loaded.first() else {
-        if covered > 0 {
-            if let Some((file, _)) = damaged {
+    // The log moved on before the snapshot was made, so there was a segment right behind it.
+    let goes_on = covered == 0 || loaded.iter().any(|segment| segment.header.first == covered + 1);
+    let first = match loaded.first() {
+        Some(first) if first.header.first > covered + 1 => first,
+        _ if goes_on => return Ok(()),
+        _ => {
+            if let Some((file, _)) = unfinished.iter().find(|(file, _)| file.first == covered + 1).or(damaged)
+            {
                 return Err(header_damaged(file));
             }
             let message =
                 format!("the log after record {covered} is missing; put its files back, or restore a backup");
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
-        return Ok(());
     };
-    if first.header.first <= covered + 1 {
-        return Ok(());
-    }
     if let Some((file, _)) = damaged {
         return Err(header_damaged(file));
     }

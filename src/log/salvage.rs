@@ -112,6 +112,8 @@ fn report(error: Error, found: &mut Found) -> Result<()> {
 }
 
 async fn add_snapshot<S: Storage>(table: &Table<S>, found: &mut Found) {
+    // More than its entries tell: a full one keeps no tombstones, and a batch's last record is no entry.
+    found.last = found.last.max(table.sequence());
     for (collection, sequence) in table.drops() {
         found.add_drop(collection.as_bytes(), *sequence);
     }
@@ -128,6 +130,7 @@ fn add_segment(name: &str, bytes: &Bytes, found: &mut Found) {
     let problems = segment::salvage(bytes, |records| {
         changes.extend(records.iter().filter_map(|record| change(bytes, record)));
     });
+    found.last = found.last.max(segment::highest_record(bytes).unwrap_or(0));
     let as_error = |damage: segment::Damage| Error::corrupt(name, damage.offset as u64, damage.message);
     found.damage.extend(problems.into_iter().map(as_error));
     for change in changes {

@@ -34,6 +34,10 @@ pub(super) async fn make_writable<S: Storage>(
     report: &mut Recovery,
 ) -> Result<Writable<S>> {
     trim(&**storage, replayed).await?;
+    // The beginning of a segment that was never finished, most likely, but nothing tells.
+    for file in &replayed.unreadable {
+        keep_copy(&**storage, file).await?;
+    }
     let tail = replayed.loaded.last().zip(replayed.ends.last());
     if let (Some((segment, end)), false) = (tail, replayed.history_changed)
         && replayed.given_up.is_empty()
@@ -113,7 +117,10 @@ async fn resume<S: Storage>(storage: &Arc<S>, segment: &Loaded, end: &End) -> Re
 /// The epoch of the log from here on: above everything that spoke of history that was given up.
 fn epoch_after(files: &Files, replayed: &Replayed) -> u64 {
     let epoch = replayed.loaded.last().map_or(1, |segment| segment.header.epoch);
-    if replayed.history_changed { epoch.max(files.marked_epoch()).saturating_add(1) } else { epoch }
+    if !replayed.history_changed {
+        return epoch;
+    }
+    epoch.max(replayed.newest_epoch).max(files.marked_epoch()).saturating_add(1)
 }
 
 async fn take_over<S: Storage>(

@@ -1,0 +1,158 @@
+//! Guards against rare states of a database's files: values that look like lines of the log, a segment of which
+//! nothing can be read, a segment lost beside a snapshot.
+
+mod support;
+
+use pumice::blocking::Db;
+use pumice::{ErrorKind, Options, RecoveryMode, SyncDiskStorage};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use support::image::{Image, directory, image};
+use support::log_file::{closed, lines};
+use tempfile::{TempDir, tempdir};
+
+const LOG: &str = "00000000000000000001.log";
+
+fn open_as(dir: &Path, mode: RecoveryMode) -> pumice::Result<Db> {
+    Db::open_with(SyncDiskStorage::open(dir)?, Options::new().recovery(mode).compact_at(None))
+}
+
+fn open(dir: &Path) -> pumice::Result<Db> {
+    open_as(dir, RecoveryMode::TornTail)
+}
+
+/// Documents of a writer that was killed.
+fn killed(documents: usize) -> Image {
+    let dir = tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    for n in 0..documents {
+        db.collection("c").put(&format!("k{n}"), &n).unwrap();
+    }
+    let mut image = image(dir.path());
+    let log = image.get_mut(LOG).unwrap();
+    let end = log.iter().rposition(|&b| b != 0).unwrap() + 1;
+    log.truncate(end);
+    image
+}
+
+/// Three records, with a fourth one behind that was cut off when `value` of its document was written.
+fn torn(value: &[u8]) -> TempDir {
+    let mut image = killed(3);
+    let log = image.get_mut(LOG).unwrap();
+    log.extend_from_slice(
+        b"{\"_s\":4,\"_p\":\"00000000\",\"_t\":1,\"cmd\":\"INSERT\",\"collection\":\"c\",\"key\":\"k\",\"value\":",
+    );
+    log.extend_from_slice(value);
+    directory(&image)
+}
+
+#[test]
+fn salvage_of_a_sound_database_finds_no_damage() {
+    for compacts in [false, true] {
+        for last in ["batch", "delete", "drop"] {
+            let dir = tempdir().unwrap();
+            let db = open(dir.path()).unwrap();
+            db.collection("c").put("kept", &1).unwrap();
+            db.collection("d").put("gone", &1).unwrap();
+            match last {
+                "batch" => drop(db.batch(|b| b.put("c", "a", &1)?.put("c", "b", &2).map(drop)).unwrap()),
+                "delete" => drop(db.collection("d").delete("gone").unwrap()),
+                _ => drop(db.collection("d").drop_all().unwrap()),
+            }
+            if compacts {
+                db.compact().unwrap();
+            }
+            db.close().unwrap();
+            drop(db);
+            assert!(open_as(dir.path(), RecoveryMode::Strict).unwrap().verify().unwrap().is_sound());
+            let salvaged = open_as(dir.path(), RecoveryMode::Salvage).unwrap();
+            let damage = &salvaged.recovery().damage;
+            assert!(damage.is_empty(), "{last}, compacted {compacts}: {damage:?}");
+        }
+    }
+}
+
+#[test]
+fn a_torn_value_full_of_what_begins_like_a_record_opens_in_time() {
+    let dir = torn(&b"{\"_s\":0},".repeat(8 << 16));
+    let began = Instant::now();
+    open(dir.path()).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_torn_value_that_holds_a_seal_is_a_torn_tail() {
+    let (seal, _) = closed(
+        "{\"_p\":\"00000000\",\"_w\":99,\"_t\":1,\"cmd\":\"SEAL\",\"collection\":\"\",\"key\":\"\",\"value\":null",
+    );
+    let dir = torn(seal.trim_end().as_bytes());
+    assert_eq!(open(dir.path()).unwrap().sequence(), 3);
+}
+
+#[test]
+fn a_segment_of_which_nothing_can_be_read_is_not_thrown_away() {
+    let mut damaged = killed(3);
+    let log = damaged.get_mut(LOG).unwrap();
+    for line in lines(&log.clone()) {
+        log[line.offset + 20] ^= 1;
+    }
+    let dir = directory(&damaged);
+    if open(dir.path()).is_ok() {
+        let kept = image(dir.path());
+        assert!(kept.values().any(|bytes| *bytes == damaged[LOG]), "it was deleted: {:?}", kept.keys());
+    }
+}
+
+#[test]
+fn a_segment_lost_behind_a_snapshot_is_missed_also_beside_what_the_snapshot_replaced() {
+    let replaced = killed(3);
+    let dir = directory(&replaced);
+    let db = open(dir.path()).unwrap();
+    db.compact().unwrap();
+    db.collection("c").put("later", &1).unwrap();
+    // As a kill leaves it that interrupts the compaction's cleaning up, or while a change feed needs the old segments.
+    let mut files = image(dir.path());
+    drop(db);
+    files.insert(LOG.to_owned(), replaced[LOG].clone());
+    let whole = directory(&files);
+    assert_eq!(open(whole.path()).unwrap().sequence(), 4);
+    let last = files.keys().filter(|name| name.ends_with(".log")).max().unwrap().clone();
+    for left in [None, Some(0), Some(100)] {
+        let dir = directory(&files);
+        match left {
+            None => fs::remove_file(dir.path().join(&last)).unwrap(),
+            Some(len) => fs::write(dir.path().join(&last), &files[&last][..len]).unwrap(),
+        }
+        let before = image(dir.path());
+        let error = open(dir.path()).err().expect("record 4 was acknowledged");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{left:?}: {error}");
+        assert_eq!(image(dir.path()), before);
+    }
+}
+
+#[test]
+fn an_epoch_is_never_given_out_twice() {
+    let epochs = |dir: &Path| {
+        let files = image(dir);
+        let logs = files.iter().filter(|(name, _)| name.ends_with(".log"));
+        logs.map(|(_, bytes)| lines(bytes)[0].json()["epoch"].as_u64().unwrap()).max().unwrap()
+    };
+    let damage = |dir: &Path, at: usize| {
+        let path = dir.join(LOG);
+        let mut bytes = fs::read(&path).unwrap();
+        let offset = lines(&bytes)[at].offset;
+        bytes[offset + 20] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    let dir = directory(&killed(10));
+    damage(dir.path(), 8);
+    let db = open_as(dir.path(), RecoveryMode::PointInTime).unwrap();
+    db.collection("c").put("second", &1).unwrap();
+    let second = directory(&image(dir.path()));
+    drop(db);
+    assert_eq!(epochs(second.path()), 2);
+    damage(second.path(), 4);
+    let _db = open_as(second.path(), RecoveryMode::PointInTime).unwrap();
+    assert_eq!(epochs(second.path()), 3);
+}
