@@ -38,7 +38,7 @@ fn examine(storage: &Damaged) -> Seen {
             is_damage(&error);
             match blocking::verify(storage.clone()) {
                 Ok(verified) => {
-                    assert!(!verified.is_sound(), "sound to verify, and cannot be opened: {error}")
+                    assert!(!verified.is_sound(), "sound to verify, and cannot be opened: {error}");
                 }
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Version, "{error}"),
             }
@@ -87,7 +87,7 @@ fn read_everything(sealed: &Sealed, db: &Db<Damaged>) -> pumice::Result<()> {
     for name in sealed.history.keys().step_by(17) {
         match db.collection(&name.0).get_raw(&name.1) {
             Ok(text) => {
-                assert_eq!(text.as_deref(), sealed.documents.get(name).map(String::as_str), "{name:?}")
+                assert_eq!(text.as_deref(), sealed.documents.get(name).map(String::as_str), "{name:?}");
             }
             Err(error) => outcome = outcome.and(Err(error)),
         }
