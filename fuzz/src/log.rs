@@ -43,9 +43,9 @@ pub fn line(text: &[u8]) -> Vec<u8> {
 
 /// The log behind a snapshot: a header and nothing else.
 pub fn empty_segment(sequence: u64, store: [u8; 16]) -> Vec<u8> {
-    let store: String = store.iter().map(|byte| format!("{byte:02x}")).collect();
+    let store = u128::from_be_bytes(store);
     let header = format!(
-        "{{\"pumice\":1,\"store\":\"{store}\",\"epoch\":1,\"first\":{},\"previous\":\"00000000\",\"previous_bytes\":0,\
+        "{{\"pumice\":1,\"store\":\"{store:032x}\",\"epoch\":1,\"first\":{},\"previous\":\"00000000\",\"previous_bytes\":0,\
          \"carried_bytes\":0,\"_t\":0,\"cmd\":\"HEADER\",\"collection\":\"\",\"key\":\"\",\"value\":null",
         sequence.saturating_add(1)
     );
