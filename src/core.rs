@@ -12,8 +12,9 @@ use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
 use crate::state::State;
 use crate::storage::{Storage, platform};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What keeps files in place while a database is open.

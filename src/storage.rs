@@ -6,6 +6,7 @@
 use crate::error::{Error, ErrorKind, Result};
 
 mod memory;
+pub mod pool;
 pub use memory::MemoryStorage;
 
 /// A flat set of named files of bytes.

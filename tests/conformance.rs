@@ -2,16 +2,47 @@
 
 mod support;
 
+use pumice::pool::PooledStorage;
 use pumice::{MemoryStorage, SyncDiskStorage};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use support::block_on;
 use support::conformance::{check, check_closed};
+use support::medium::Medium;
 
 #[test]
 fn memory() {
     let places = RefCell::new(HashMap::<String, MemoryStorage>::new());
     block_on(check(async |place: &str| places.borrow_mut().entry(place.to_owned()).or_default().clone()));
+}
+
+/// `millis` is how much time each look at the clock takes.
+fn pool(millis: u64) {
+    let places = RefCell::new(HashMap::<String, Medium>::new());
+    let open = async |place: &str| {
+        let parts = places.borrow_mut().entry(place.to_owned()).or_default().clone();
+        let now = AtomicU64::new(0);
+        let clock = move || now.fetch_add(millis, Ordering::Relaxed);
+        PooledStorage::open(parts.clone(), parts, clock).await.unwrap()
+    };
+    block_on(check(open));
+    block_on(check_closed(open));
+}
+
+#[test]
+fn pool_of_young_slots() {
+    pool(0);
+}
+
+#[test]
+fn pool_of_ageing_slots() {
+    pool(2000);
+}
+
+#[test]
+fn pool_of_aged_slots() {
+    pool(60_000);
 }
 
 #[test]

@@ -1,13 +1,19 @@
 //! Guards against any answer that differs from a plain ordered map: random operations, batches, reopenings, compactions
 //! and read views over every storage.
 
+mod support;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 #[cfg(feature = "tokio")]
 use pumice::AsyncDiskStorage;
 use pumice::blocking::{Db, ReadView};
+use pumice::pool::PooledStorage;
 use pumice::{ChangeKind, Durability, Keys, MemoryStorage, Options, Storage, SyncDiskStorage};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use support::block_on;
+use support::medium::Medium;
 
 type Model = BTreeMap<(String, String), String>;
 
@@ -298,6 +304,20 @@ proptest! {
     fn memory_matches_the_model(steps in vec(step(), 1..120)) {
         let storage = MemoryStorage::new();
         run(|| storage.clone(), &steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(400))]
+    #[test]
+    fn a_pool_matches_the_model(steps in vec(step(), 1..120), millis in prop::sample::select(vec![0, 700, 60_000])) {
+        let parts = Medium::default();
+        let open = || {
+            let now = AtomicU64::new(0);
+            let clock = move || now.fetch_add(millis, Ordering::Relaxed);
+            block_on(PooledStorage::open(parts.clone(), parts.clone(), clock)).unwrap()
+        };
+        run(open, &steps);
     }
 }
 

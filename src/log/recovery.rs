@@ -155,10 +155,15 @@ async fn open_snapshots<S: Storage>(
                 || old_segments.clone().any(|f| f.first > t.base() && f.first <= t.sequence())
         };
         for table in tables.iter().filter(replaces) {
-            if let Err(error) = table.verify().await {
-                tracing::warn!(%error, "a snapshot is damaged; looking for the files it was made from");
-                excluded.push(table.name().to_owned());
-                continue 'choose;
+            match table.verify().await {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(%error, "a snapshot is damaged; looking for the files it was made from");
+                    excluded.push(table.name().to_owned());
+                    continue 'choose;
+                }
+                // A file that cannot be read now may be sound.
+                Err(error) => return Err(error),
             }
         }
         return Ok((tables, others));

@@ -5,17 +5,17 @@ use crate::recording::{Effect, Remains};
 use crate::workload::{Driver, History, Model, options, put};
 use pumice::blocking::Db;
 use pumice::{ErrorKind, Storage};
-use std::sync::Arc;
 
 /// Why a state is not what was promised.
 pub type Verdict<T> = Result<T, String>;
 
 /// Opens the state for reading. Returns which write it goes up to.
 pub fn read(state: &State, history: &History, acknowledged: usize, thorough: bool) -> Verdict<usize> {
-    let db = match Db::open_with(Remains(Arc::new(state.clone())), options().read_only(true)) {
+    let remains = Remains::open(state).map_err(|error| format!("the storage does not open: {error}"))?;
+    let db = match Db::open_with(remains.clone(), options().read_only(true)) {
         // It was never made: nothing to read, and nothing to lose.
         Err(error)
-            if error.kind() == ErrorKind::NotFound && !state.iter().any(|(n, _)| of_the_database(n)) =>
+            if error.kind() == ErrorKind::NotFound && !remains.names().iter().any(|n| of_the_database(n)) =>
         {
             return if acknowledged == 0 { Ok(0) } else { Err("the database is gone".into()) };
         }
@@ -131,7 +131,7 @@ pub fn write(disk: &Disk, history: &History, acknowledged: usize, compact: Compa
 fn keeps_what_it_set_aside(disk: &Disk, driver: &Driver) -> Verdict<()> {
     let Some(torn) = &driver.db().recovery().torn else { return Ok(()) };
     let kept = torn.quarantined.as_ref().map(|name| driver.storage.contents(name));
-    let behind = disk.visible().find(|(name, _)| ***name == torn.file).map(|(_, bytes)| {
+    let behind = disk.contents(&torn.file).map(|bytes| {
         let start = torn.offset as usize;
         bytes[start..start + torn.bytes as usize].to_vec()
     });

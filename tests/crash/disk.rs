@@ -4,10 +4,12 @@
 //! their file is synced: any of them may be missing or zero, whatever became of others, of this file or another one.
 //! Removed files may come back.
 
+use crate::chance::{Chance, Thoroughness};
 use crate::recording::Effect;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The smallest unit that a disk keeps or loses as a whole, and the unit of a page cache.
 const BLOCKS: [usize; 2] = [512, 4096];
@@ -41,35 +43,9 @@ pub struct Disk {
 /// One state that a crash may leave, by name.
 pub type State = Vec<(Arc<str>, Bytes)>;
 
-/// How thoroughly the states of one moment are gone through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thoroughness {
-    /// Of each file everything, nothing, or something in between.
-    Sparse,
-    /// Of the file that was written last also every cut and every hole.
-    Dense,
-}
-
-/// Numbers that look random and are the same in every run.
-#[derive(Clone)]
-pub struct Chance(u64);
-
-impl Chance {
-    pub fn new(seed: u64) -> Self {
-        Self(seed ^ 0x9e37_79b9_7f4a_7c15)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
+/// What tells the contents of files apart.
+pub fn digest(bytes: &Bytes) -> u64 {
+    xxh3_64(bytes)
 }
 
 impl Disk {
@@ -87,6 +63,11 @@ impl Disk {
 
     pub fn visible(&self) -> impl Iterator<Item = (&Arc<str>, &[u8])> {
         self.files.iter().map(|(name, file)| (name, &*file.bytes))
+    }
+
+    /// What a process reads in the file.
+    pub fn contents(&self, name: &str) -> Option<Vec<u8>> {
+        self.files.get(name).map(|file| file.bytes.clone())
     }
 
     /// Whether a killed process leaves more than a power cut would.

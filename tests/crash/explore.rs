@@ -1,7 +1,8 @@
 //! Goes through the crash states of a workload, and through those of the recoveries from them.
 
+use crate::chance::{Chance, Thoroughness};
 use crate::check::{self, Compact};
-use crate::disk::{Chance, Disk, State, Thoroughness};
+use crate::disk::{Disk, State, digest};
 use crate::recording::Effect;
 use crate::workload::History;
 use std::collections::HashSet;
@@ -47,7 +48,9 @@ pub struct Effort {
 }
 
 pub struct Explorer {
-    effort: Effort,
+    pub effort: Effort,
+    /// No more different states than that.
+    pub enough: u64,
     chance: Chance,
     met: HashSet<u64>,
     pub tally: Tally,
@@ -65,7 +68,8 @@ struct Run<'a> {
 
 impl Explorer {
     pub fn new(effort: Effort, seed: u64) -> Self {
-        Self { effort, chance: Chance::new(seed), met: HashSet::new(), tally: Tally::default() }
+        let (chance, met, tally) = (Chance::new(seed), HashSet::new(), Tally::default());
+        Self { effort, enough: u64::MAX, chance, met, tally }
     }
 
     /// Goes through the crashes of what was done to an empty disk.
@@ -78,10 +82,15 @@ impl Explorer {
         self.run(Run { disk, effects, history, acknowledged: 0, depth: 1, path: String::new() });
     }
 
+    /// Whether it is not worth going on.
+    pub fn has_enough(&self) -> bool {
+        self.tally.failures.len() >= ENOUGH_FAILURES || self.tally.read >= self.enough
+    }
+
     fn run(&mut self, mut run: Run<'_>) {
         self.moment(&run, 0, None);
         for (index, effect) in run.effects.iter().enumerate() {
-            if self.tally.failures.len() >= ENOUGH_FAILURES {
+            if self.has_enough() {
                 return;
             }
             run.disk.apply(effect);
@@ -115,7 +124,7 @@ impl Explorer {
     fn state(&mut self, run: &Run<'_>, state: &State, path: &str) {
         self.tally.states += 1;
         let hash = hash(state, run.acknowledged);
-        if self.tally.failures.len() >= ENOUGH_FAILURES || !self.met.insert(hash) {
+        if self.has_enough() || !self.met.insert(hash) {
             return;
         }
         self.tally.read += 1;
@@ -165,11 +174,7 @@ impl Explorer {
 }
 
 fn describe(effect: Option<&Effect>) -> String {
-    match effect {
-        None => "none".into(),
-        Some(Effect::Append(name, bytes)) => format!("append of {} to {name}", bytes.len()),
-        Some(other) => format!("{other:?}"),
-    }
+    effect.map_or("none".into(), ToString::to_string)
 }
 
 fn guarded<T>(check: impl FnOnce() -> check::Verdict<T>) -> check::Verdict<T> {
@@ -181,7 +186,7 @@ fn guarded<T>(check: impl FnOnce() -> check::Verdict<T>) -> check::Verdict<T> {
 
 fn hash(state: &State, acknowledged: usize) -> u64 {
     state.iter().fold(acknowledged as u64, |hash, (name, bytes)| {
-        let file = xxh3_64(name.as_bytes()) ^ xxh3_64(bytes).rotate_left(21);
+        let file = xxh3_64(name.as_bytes()) ^ digest(bytes).rotate_left(21);
         hash.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ file
     })
 }

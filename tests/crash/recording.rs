@@ -1,8 +1,9 @@
 //! A storage in memory that keeps, in order, everything that was done to it.
 
-use crate::disk::Disk;
+use crate::disk::{Disk, State};
 use pumice::{Error, ErrorKind, Result, Storage};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One thing that happened, in the order in which it happened.
@@ -17,11 +18,23 @@ pub enum Effect {
     Acknowledged(usize),
 }
 
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Append(name, bytes) => write!(f, "append of {} to {name}", bytes.len()),
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     files: BTreeMap<Arc<str>, Vec<u8>>,
     effects: Vec<Effect>,
 }
+
+/// What a database is opened on.
+pub type Opened = RecordingStorage;
 
 /// Clones share the files and the record.
 #[derive(Clone, Default)]
@@ -32,6 +45,12 @@ impl RecordingStorage {
     pub fn new(disk: &Disk) -> Self {
         let files = disk.visible().map(|(name, bytes)| (Arc::clone(name), bytes.to_vec())).collect();
         Self(Arc::new(Mutex::new(Inner { files, effects: Vec::new() })))
+    }
+
+    /// A handle on it, as a database opened now gets one.
+    #[allow(clippy::unnecessary_wraps)] // Of other storages, opening can fail.
+    pub fn open(&self) -> Result<Opened> {
+        Ok(self.clone())
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -146,9 +165,18 @@ impl Storage for RecordingStorage {
 
 /// The files that a crash left, for reading only.
 #[derive(Clone)]
-pub struct Remains(pub Arc<Vec<(Arc<str>, Arc<[u8]>)>>);
+pub struct Remains(pub Arc<State>);
 
 impl Remains {
+    #[allow(clippy::unnecessary_wraps)] // Of other storages, opening can fail.
+    pub fn open(state: &State) -> Result<Self> {
+        Ok(Self(Arc::new(state.clone())))
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| name.to_string()).collect()
+    }
+
     fn file(&self, name: &str) -> Result<&[u8]> {
         let at = self.0.binary_search_by(|(n, _)| (**n).cmp(name)).map_err(|_| missing(name))?;
         Ok(&self.0[at].1)
@@ -164,7 +192,7 @@ impl Remains {
 
 impl Storage for Remains {
     async fn list(&self) -> Result<Vec<String>> {
-        Ok(self.0.iter().map(|(name, _)| name.to_string()).collect())
+        Ok(self.names())
     }
 
     async fn len(&self, name: &str) -> Result<u64> {

@@ -1,7 +1,8 @@
 //! States that once were refused or had lost something, each in its smallest form.
 
+use crate::chance::{Chance, Thoroughness};
 use crate::check::{self, Compact};
-use crate::disk::{Chance, Disk, Thoroughness};
+use crate::disk::Disk;
 use crate::recording::{Effect, Remains};
 use crate::support::block_on;
 use crate::workload::{Driver, History, options, put, text};

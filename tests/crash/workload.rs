@@ -1,7 +1,7 @@
 //! What is done to a database before, between and after crashes, and what it must hold then.
 
 use crate::disk::Disk;
-use crate::recording::{Effect, RecordingStorage};
+use crate::recording::{Effect, Opened, RecordingStorage};
 use pumice::blocking::{Db, ReadView};
 use pumice::{Durability, Environment, Options, Result};
 use std::collections::BTreeMap;
@@ -97,20 +97,20 @@ impl Edit {
 pub struct Driver {
     pub storage: RecordingStorage,
     options: Options,
-    db: Option<Db<RecordingStorage>>,
+    db: Option<Db<Opened>>,
     history: History,
-    views: Vec<ReadView<RecordingStorage>>,
+    views: Vec<ReadView<Opened>>,
 }
 
 impl Driver {
     pub fn open(disk: &Disk, history: History, options: Options) -> Result<Self> {
         let storage = RecordingStorage::new(disk);
-        let db = Db::open_with(storage.clone(), options.clone())?;
+        let db = Db::open_with(storage.open()?, options.clone())?;
         let driver = Self { storage, options, db: Some(db), history, views: Vec::new() };
         Ok(driver)
     }
 
-    pub fn db(&self) -> &Db<RecordingStorage> {
+    pub fn db(&self) -> &Db<Opened> {
         self.db.as_ref().unwrap()
     }
 
@@ -235,7 +235,7 @@ impl Driver {
     }
 
     pub fn start(&mut self) {
-        self.db = Some(Db::open_with(self.storage.clone(), self.options.clone()).unwrap());
+        self.db = Some(Db::open_with(self.storage.open().unwrap(), self.options.clone()).unwrap());
     }
 
     /// Ends the workload: what was done to the disk, and what it must hold.

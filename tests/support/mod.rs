@@ -8,6 +8,8 @@ pub mod hooked;
 pub mod image;
 pub mod kill;
 pub mod log_file;
+pub mod medium;
+pub mod page_cache;
 pub mod sealed;
 pub mod watchdog;
 

@@ -1,0 +1,115 @@
+//! What a platform provides for a [`PooledStorage`](super::PooledStorage): slot files, a journal and a clock.
+
+use crate::error::Result;
+use crate::storage::platform::MaybeShared;
+
+/// Numbered files that are opened once and stay open. They are never renamed and never removed.
+///
+/// What is written is volatile until [`flush`](Self::flush). The *name* of a file that [`open`](Self::open) made may be
+/// lost in a power cut for a minute, with everything in it, whatever is flushed.
+///
+/// All methods but `list` and `open` are called with the numbers of open files only, one at a time.
+///
+/// # Errors
+/// Every method fails when the platform does; a full medium is [`Full`](crate::ErrorKind::Full).
+#[allow(async_fn_in_trait)] // As for `Storage`.
+#[allow(clippy::len_without_is_empty)] // Of a file, not of the whole.
+pub trait SlotFiles: MaybeShared + 'static {
+    /// The numbers of the files that are there, in no particular order.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    async fn list(&self) -> Result<Vec<u32>>;
+
+    /// Opens the file; makes it, empty, when it is missing.
+    ///
+    /// # Errors
+    /// [`Busy`](crate::ErrorKind::Busy) while another handle has it open.
+    async fn open(&self, slot: u32) -> Result<()>;
+
+    /// The file's length in bytes.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    fn len(&self, slot: u32) -> Result<u64>;
+
+    /// The bytes from `offset` on, `len` of them or as many as the file has.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    fn read_at(&self, slot: u32, offset: u64, len: usize) -> Result<Vec<u8>>;
+
+    /// Writes all of `bytes` at `offset`. Behind the end of the file the gap becomes zeros.
+    ///
+    /// # Errors
+    /// When not everything could be written; part of it may have been.
+    fn write_at(&self, slot: u32, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Cuts the file to `len` bytes, or fills it up to them with zeros.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    fn truncate(&self, slot: u32, len: u64) -> Result<()>;
+
+    /// Makes the file's bytes and length survive a power cut, as far as its name does.
+    ///
+    /// # Errors
+    /// When the medium refused.
+    fn flush(&self, slot: u32) -> Result<()>;
+
+    /// Closes all files.
+    fn close(&self);
+}
+
+/// A small ordered map of byte strings with durable transactions, its own name included: in a browser, an object store of
+/// `IndexedDB` written with strict durability.
+#[allow(async_fn_in_trait)] // As for `Storage`.
+pub trait Journal: MaybeShared + 'static {
+    /// All entries, in the order of their keys.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    async fn read(&self) -> Result<Vec<(String, Vec<u8>)>>;
+
+    /// Applies the edits in their order, all or none of them, durably. Doing so twice is the same as once, so an
+    /// implementation whose connection broke may try again.
+    ///
+    /// # Errors
+    /// When they were not applied, or nobody can tell.
+    async fn commit(&self, edits: Vec<JournalEdit>) -> Result<()>;
+
+    /// Lets the journal go.
+    async fn close(&self);
+}
+
+/// A change to a [`Journal`]. Keys are ASCII.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JournalEdit {
+    /// Sets the entry of that key.
+    Put {
+        /// The key.
+        key: String,
+        /// The entry.
+        value: Vec<u8>,
+    },
+    /// Removes the entries whose keys are at or above `from` and below `to`.
+    Remove {
+        /// The lowest key to go.
+        from: String,
+        /// The lowest key above them to stay.
+        to: String,
+    },
+}
+
+/// Tells how much time has passed.
+pub trait Clock: MaybeShared + 'static {
+    /// Milliseconds since any moment. A session's clock must never run ahead of the time that really passes, so it may
+    /// not be one that somebody sets: in a browser it is `performance.now()`.
+    fn millis(&self) -> u64;
+}
+
+impl<T: Fn() -> u64 + MaybeShared + 'static> Clock for T {
+    fn millis(&self) -> u64 {
+        self()
+    }
+}

@@ -1,0 +1,162 @@
+//! Guards against a crash of a browser or of the machine under it that costs something acknowledged, or leaves a database
+//! that does not open: runs workloads on a pooled storage over parts that record what is done to them, builds the states that
+//! a crash at any moment may leave, and opens them.
+//!
+//! The workloads and what must hold are those of `tests/crash`; the storage, and what a crash may do to it, are this one's.
+
+#![allow(
+    clippy::single_range_in_vec_init, // Lists of ranges, some of one.
+    clippy::needless_pass_by_value,   // Workloads read better without references.
+    clippy::type_complexity,
+    clippy::cast_precision_loss, // A rate to print.
+    dead_code // Of what is shared with `tests/crash`, a part is not used.
+)]
+
+mod ageing;
+#[path = "../crash/chance.rs"]
+mod chance;
+#[path = "../crash/check.rs"]
+mod check;
+mod disk;
+#[path = "../crash/explore.rs"]
+mod explore;
+mod recording;
+mod slot;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../crash/workload.rs"]
+mod workload;
+#[path = "../crash/workloads.rs"]
+mod workloads;
+
+use disk::{Disk, Faults};
+use explore::{Effort, Explorer, Tally};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use workload::{Driver, History, options};
+
+/// How old the pool is when a workload begins, and how time goes by.
+#[derive(Clone, Copy, Debug)]
+enum Begin {
+    /// The database is new, and no time goes by.
+    Fresh,
+    /// The database is new, and its slots age in the midst of the workload.
+    Ageing,
+    /// The slots have aged. New ones stay young.
+    Aged,
+}
+
+impl Begin {
+    const ALL: [Self; 3] = [Self::Fresh, Self::Ageing, Self::Aged];
+
+    fn disk(self, faults: Faults) -> (Disk, History) {
+        let mut disk = Disk::default();
+        disk.faults = faults;
+        match self {
+            Self::Fresh => (disk, History::new()),
+            Self::Ageing => {
+                disk.pace = 9_000;
+                (disk, History::new())
+            }
+            Self::Aged => {
+                let mut driver = Driver::open(&disk, History::new(), options()).unwrap();
+                driver.storage.wait(60_000);
+                driver.put("aged", 1, 1);
+                assert_eq!(driver.storage.journalled() > 0, faults == Faults::Journal);
+                let (effects, history) = driver.finish();
+                effects.iter().for_each(|effect| disk.apply(effect));
+                (disk, history)
+            }
+        }
+    }
+}
+
+fn effort() -> Effort {
+    if std::env::var_os("PUMICE_SOAK").is_some() {
+        Effort { write_one_in: 4, recover_one_in: 8 }
+    } else {
+        Effort { write_one_in: 32, recover_one_in: 800 }
+    }
+}
+
+fn explore(name: &str, age: Begin, faults: Faults, body: fn(&mut Driver)) -> Tally {
+    let begun = Instant::now();
+    let (disk, history) = age.disk(faults);
+    let mut driver = Driver::open(&disk, history, options()).unwrap();
+    body(&mut driver);
+    let (effects, history) = driver.finish();
+    let mut explorer = Explorer::new(effort(), name.len() as u64);
+    explorer.explore_from(disk, &effects, &history);
+    let mut tally = explorer.tally;
+    println!(
+        "{name:38} {age:8?} {:4} effects {:8} states {:7} different {:6} written {:7} of recoveries {:5.1} s",
+        effects.len(),
+        tally.states,
+        tally.read,
+        tally.written,
+        tally.recoveries,
+        begun.elapsed().as_secs_f64(),
+    );
+    tally.failures.iter_mut().for_each(|failure| failure.insert_str(0, &format!("{name} {age:?}: ")));
+    tally
+}
+
+#[test]
+fn no_crash_loses_what_was_acknowledged_or_leaves_slots_that_do_not_open() {
+    let only = std::env::var("PUMICE_WORKLOAD").unwrap_or_default();
+    let all: Vec<_> = workloads::ALL
+        .iter()
+        .chain(ageing::ALL)
+        .filter(|(name, _)| name.contains(&only))
+        .flat_map(|(name, body)| Begin::ALL.map(|begin| (name, begin, body)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let total = Mutex::new(Tally::default());
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some((name, begin, body)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let tally = explore(name, *begin, Faults::None, **body);
+                    total.lock().unwrap().add(&tally);
+                }
+            });
+        }
+    });
+    let total = total.into_inner().unwrap();
+    println!("{:.0} different states a second", total.read as f64 / begun.elapsed().as_secs_f64());
+    support::figures::keep(
+        "crash-states-opfs",
+        &[
+            ("workloads", all.len() as u64),
+            ("states", total.states),
+            ("different", total.read),
+            ("written", total.written),
+            ("recoveries", total.recoveries),
+            ("failures", total.failures.len() as u64),
+        ],
+    );
+    assert!(total.failures.is_empty(), "{} failures\n{}", total.failures.len(), total.failures.join("\n"));
+}
+
+/// What the parts promise is needed: the states find out each promise that is not kept.
+#[test]
+fn parts_that_break_their_promises_are_found_out() {
+    let two_puts = |d: &mut Driver| {
+        d.put("c", 1, 1);
+        d.compact();
+        d.put("c", 2, 2);
+    };
+    for (begin, faults) in [
+        (Begin::Fresh, Faults::Journal),
+        (Begin::Ageing, Faults::Journal),
+        (Begin::Aged, Faults::Flush),
+        (Begin::Aged, Faults::Names),
+    ] {
+        let tally = explore("two_puts", begin, faults, two_puts);
+        assert!(!tally.failures.is_empty(), "{faults:?} with {begin:?} went unnoticed");
+    }
+    let tally = explore("two_puts", Begin::Aged, Faults::None, two_puts);
+    assert!(tally.failures.is_empty(), "{}", tally.failures.join("\n"));
+}
