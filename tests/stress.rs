@@ -121,7 +121,7 @@ fn stress<S: Storage>(name: &'static str, count: u64, open: impl Fn() -> S + Sen
         let mut known = Known::new();
         let (looks, compactions, told) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
         let options = Options::new().compact_at(Some(24 << 10)).buffer_limit(4 << 10);
-        let mut writes = 0;
+        let mut records = 0;
         for round in 0..3 * soak {
             let db = Db::open_with(open(), options.clone()).unwrap();
             assert!(!db.recovery().unclean);
@@ -159,7 +159,7 @@ fn stress<S: Storage>(name: &'static str, count: u64, open: impl Fn() -> S + Sen
             db.sync().unwrap();
             check(&db, &known);
             let last = db.sequence();
-            writes += last - begun;
+            records += last - begun;
             let caught_up = || feed.is_finished();
             thread::sleep(Duration::from_millis(200));
             assert!(!caught_up(), "the feed ended before the database was closed");
@@ -192,7 +192,7 @@ fn stress<S: Storage>(name: &'static str, count: u64, open: impl Fn() -> S + Sen
         assert!(looks > 2 && compactions > 2 && told > 100, "{looks} {compactions} {told}");
         figures::keep(
             name,
-            &[("records", writes), ("views", looks), ("compactions", compactions), ("changes", told)],
+            &[("records", records), ("views", looks), ("compactions", compactions), ("changes", told)],
         );
     });
 }
