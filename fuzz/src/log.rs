@@ -41,6 +41,19 @@ pub fn line(text: &[u8]) -> Vec<u8> {
     line
 }
 
+/// The log behind a snapshot: a header and nothing else.
+pub fn empty_segment(sequence: u64, store: [u8; 16]) -> Vec<u8> {
+    let store = u128::from_be_bytes(store);
+    let header = format!(
+        "{{\"pumice\":1,\"store\":\"{store:032x}\",\"epoch\":1,\"first\":{},\"previous\":\"00000000\",\"previous_bytes\":0,\
+         \"carried_bytes\":0,\"_t\":0,\"cmd\":\"HEADER\",\"collection\":\"\",\"key\":\"\",\"value\":null",
+        sequence.saturating_add(1)
+    );
+    let mut line = line(header.as_bytes());
+    line.push(b'\n');
+    line
+}
+
 /// A whole segment, header and all. Returns what the next one has to continue.
 pub fn segment(bytes: &[u8], mending: Mending, link: Link) -> (Vec<u8>, Link) {
     let mut out = Vec::with_capacity(bytes.len());

@@ -4,7 +4,7 @@ use super::scan::{RawScan, Scan};
 use super::{Db, Keys};
 use crate::core::Core;
 use crate::document::{check_collection, check_key, sort_key};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::snapshot::{Direction, KeyRange};
 use crate::state::merge::{Merge, Show};
 use crate::state::{View, collection_of, names_of};
@@ -112,7 +112,12 @@ impl<S: Storage> ReadView<S> {
             if !merge.advance().await? {
                 return Ok(names);
             }
-            names.push(names_of(merge.key())?.0.to_owned());
+            let name = names_of(merge.key())?.0.to_owned();
+            // A file whose keys are out of order could lead back here for ever.
+            if names.last().is_some_and(|last| *last >= name) {
+                return Err(not_sorted());
+            }
+            names.push(name);
             // Behind all sort keys of this collection.
             let mut next = collection_of(merge.key()).to_vec();
             next.push(crate::document::SEPARATOR + 1);
@@ -123,4 +128,9 @@ impl<S: Storage> ReadView<S> {
     pub(super) fn merge(&self, range: &KeyRange, direction: Direction, show: Show) -> Merge<S> {
         Merge::new(&self.view.parts, self.sequence(), range, direction, show)
     }
+}
+
+fn not_sorted() -> Error {
+    let message = "a snapshot's documents are not in order; run `pumice verify` to find the file";
+    Error::new(ErrorKind::Corrupt, message)
 }

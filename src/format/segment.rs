@@ -250,6 +250,10 @@ fn step<'a>(
         }
         (Op::Commit { .. }, _) => Err("a commit without its batch"),
         (_, Some(open)) => {
+            // Decoded, the smallest records are larger than their lines: doubling takes too much beside the file.
+            if open.records.len() == open.records.capacity() {
+                open.records.reserve_exact(open.records.len() / 4 + 4);
+            }
             open.records.push(record);
             Ok(Step::Within)
         }

@@ -266,7 +266,7 @@ fn refuse(file: &str, offset: usize, message: &str, torn: bool) -> Error {
 /// Applies one write, unless a snapshot covers it.
 fn apply(bytes: &Bytes, write: &Write<'_, '_>, covered: u64, memtable: &Memtable) {
     if write.sequence > covered {
-        let changes = write.records.iter().filter_map(|record| change(bytes, record)).collect();
+        let changes = write.records.iter().filter_map(|record| change(bytes, record));
         memtable.apply(changes, |_, _| false);
     }
 }

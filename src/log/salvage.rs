@@ -55,7 +55,7 @@ impl Found {
             let dropped = drops.get(collection_of(&key)).is_some_and(|d| *d > sequence);
             Some(Change::Put { key, sequence, value: value.filter(|_| !dropped)? })
         });
-        table.apply(shown.collect(), |_, _| false);
+        table.apply(shown, |_, _| false);
         table
     }
 }
@@ -126,14 +126,10 @@ async fn add_snapshot<S: Storage>(table: &Table<S>, found: &mut Found) {
 }
 
 fn add_segment(name: &str, bytes: &Bytes, found: &mut Found) {
-    let mut changes = Vec::new();
     let problems = segment::salvage(bytes, |records| {
-        changes.extend(records.iter().filter_map(|record| change(bytes, record)));
+        records.iter().filter_map(|record| change(bytes, record)).for_each(|change| found.add_change(change));
     });
     found.last = found.last.max(segment::highest_record(bytes).unwrap_or(0));
     let as_error = |damage: segment::Damage| Error::corrupt(name, damage.offset as u64, damage.message);
     found.damage.extend(problems.into_iter().map(as_error));
-    for change in changes {
-        found.add_change(change);
-    }
 }

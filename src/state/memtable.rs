@@ -76,7 +76,7 @@ impl Memtable {
     }
 
     /// Applies one write. `needed(a, b)` tells whether a view needs version `a` though `b` follows it.
-    pub(crate) fn apply(&self, changes: Vec<Change>, needed: impl Fn(u64, u64) -> bool) {
+    pub(crate) fn apply(&self, changes: impl IntoIterator<Item = Change>, needed: impl Fn(u64, u64) -> bool) {
         let mut inner = self.write();
         for change in changes {
             match change {
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn chunks_say_where_to_go_on() {
         let table = Memtable::default();
-        table.apply((0..5).map(|i| put(&format!("k{i}"), i)).collect(), |_, _| true);
+        table.apply((0..5).map(|i| put(&format!("k{i}"), i)), |_, _| true);
         let mut out = Vec::new();
         let next = table.chunk((Bound::Unbounded, Bound::Unbounded), true, 9, 2, &mut out).unwrap();
         assert_eq!(next, sort_key("c", "k3"));

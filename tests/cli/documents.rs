@@ -154,6 +154,7 @@ fn log_shows_records_as_they_stand() {
     assert!(lines.contains("{\"a\":1.0}"));
     let after = run(&["log", db, "--after", "2"]).ok();
     assert_eq!(Some(after.trim_end()), lines.lines().last());
+    assert_eq!(run(&["log", db, "--after", &u64::MAX.to_string()]).ok(), "");
     assert!(run(&["log", db, "--all"]).ok().lines().count() > 4);
     run(&["compact", db]).ok();
     run(&["log", db, "--after", "0"]).fails("no longer holds");

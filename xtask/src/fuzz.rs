@@ -1,35 +1,57 @@
 //! The programs in `fuzz/`: every target over its corpus, and then for a while with inputs of its own making.
 
 use crate::setup;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
 const TARGETS: [&str; 7] = ["line", "segment", "snapshot", "document", "names", "database", "operations"];
 
 /// Runs every target for so many seconds, after its corpus.
+///
+/// # Errors
+/// When a target finds a failure, or cannot be built.
 pub fn run(sh: &Shell, seconds: u32) -> Result<()> {
     setup::cargo_fuzz(sh)?;
     cmd!(sh, "cargo fmt --manifest-path fuzz/Cargo.toml --check").run()?;
     // The engine has no unsafe code, so without the address sanitizer, which needs a nightly compiler.
     cmd!(sh, "cargo fuzz build --fuzz-dir fuzz --sanitizer none --release").run()?;
-    let found = setup::target_dir(sh)?.join("fuzz-corpus");
     for target in TARGETS {
-        // The first folder takes what is found, the second is only read.
-        let own = found.join(target);
-        sh.remove_path(&own)?;
-        sh.create_dir(&own)?;
-        let corpus = format!("fuzz/corpus/{target}");
-        let limits =
-            [format!("-max_total_time={seconds}"), "-rss_limit_mb=1024".into(), "-timeout=20".into()];
-        let build = ["--fuzz-dir", "fuzz", "--sanitizer", "none", "--release"];
-        cmd!(sh, "cargo fuzz run {build...} {target} {own} {corpus} -- {limits...} -print_final_stats=1")
-            .run()
-            .with_context(|| {
-                format!(
-                    "the fuzz target `{target}` found a failure; `cargo fuzz run --sanitizer none {target} FILE` \
-                     shows it again, with the file that it named"
-                )
-            })?;
+        let executions = run_target(sh, target, seconds)?;
+        println!("{target}: {executions} executions, no failure");
+        keep_figures(sh, target, executions, seconds)?;
+    }
+    Ok(())
+}
+
+/// Returns how many inputs it tried.
+fn run_target(sh: &Shell, target: &str, seconds: u32) -> Result<u64> {
+    // The first folder takes what is found, the second is only read.
+    let found = setup::target_dir(sh)?.join("fuzz-corpus").join(target);
+    sh.remove_path(&found)?;
+    sh.create_dir(&found)?;
+    let corpus = format!("fuzz/corpus/{target}");
+    let build = ["--fuzz-dir", "fuzz", "--sanitizer", "none", "--release"];
+    let limits = [format!("-max_total_time={seconds}"), "-rss_limit_mb=1024".into(), "-timeout=20".into()];
+    let fuzz =
+        cmd!(sh, "cargo fuzz run {build...} {target} {found} {corpus} -- {limits...} -print_final_stats=1");
+    let output = fuzz.ignore_status().output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        eprint!("{said}");
+        bail!(
+            "the fuzz target `{target}` found a failure; `cargo fuzz run --sanitizer none {target} FILE` shows it \
+             again, with the file named above"
+        );
+    }
+    let executions = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    executions.and_then(|number| number.trim().parse().ok()).context("libFuzzer told no number of executions")
+}
+
+/// For docs/reliability.md, as the tests do.
+fn keep_figures(sh: &Shell, target: &str, executions: u64, seconds: u32) -> Result<()> {
+    if let Ok(dir) = sh.var("PUMICE_FIGURES") {
+        let json = format!("{{\"executions\":{executions},\"seconds\":{seconds},\"failures\":0}}\n");
+        sh.write_file(format!("{dir}/fuzz-{target}.json"), json)?;
     }
     Ok(())
 }
