@@ -13,10 +13,11 @@ use crate::snapshot::{Direction, KeyRange, OpenOutcome, SnapshotBuilder, Snapsho
 use crate::state::Parts;
 use crate::state::merge::{Merge, Show};
 use crate::storage::{Storage, platform};
+use crate::sync::{Mutex, PoisonError};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// How much goes to the storage in one piece.

@@ -2,7 +2,8 @@
 
 use crate::compaction;
 use crate::error::{Error, Result};
-use crate::log::files::Files;
+use crate::format::end_mark::EndMark;
+use crate::log::files::{Files, remove_if_there};
 use crate::log::group_commit::{Caller, Duty, GroupCommit};
 use crate::log::queue::{Queue, Want, closed};
 use crate::log::recovery::{self, Opened, Recovery};
@@ -11,8 +12,9 @@ use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
 use crate::state::State;
 use crate::storage::{Storage, platform};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What keeps files in place while a database is open.
@@ -130,8 +132,29 @@ impl<S: Storage> Core<S> {
         let covered = self.state.parts().tables.first().map_or(0, |t| t.sequence());
         if self.commit.queue().failure.is_none() {
             self.clean_up(covered).await;
+            if let Err(error) = self.mark_end().await {
+                tracing::error!(%error, "marking the log's end failed");
+                self.commit.queue().fail(error);
+            }
         }
         self.release().await;
+    }
+
+    /// Tells the next opening how far the sealed log goes. What a seal speaks of is durable, though a seal that was
+    /// found at opening may not be so itself.
+    async fn mark_end(&self) -> Result<()> {
+        let mark = EndMark { epoch: self.epoch, sequence: self.commit.queue().durable };
+        let there = Files::list(&*self.storage).await?.end_marks;
+        if mark.sequence == 0 || there == [mark] {
+            return Ok(());
+        }
+        if !there.contains(&mark) {
+            self.storage.create(&mark.file_name()).await?;
+        }
+        for old in there.iter().filter(|old| **old != mark) {
+            remove_if_there(&*self.storage, &old.file_name()).await?;
+        }
+        Ok(())
     }
 
     /// Lets the files go without writing anything.

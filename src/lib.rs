@@ -28,12 +28,16 @@ mod db;
 mod document;
 mod error;
 mod format;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod log;
 mod options;
 mod record;
 mod snapshot;
 mod state;
 mod storage;
+mod sync;
 mod text;
 mod verify;
 
@@ -44,6 +48,8 @@ pub use log::lines::LogLines;
 pub use log::recovery::{Recovery, Torn};
 pub use options::{Durability, Environment, Limits, Options, Published, RecoveryMode};
 pub use storage::*;
+#[cfg(shuttle)]
+pub use sync::set_deadlines;
 pub use text::JsonText;
 pub use verify::{Verification, verify};
 

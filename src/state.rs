@@ -11,11 +11,12 @@ use crate::document::{SEPARATOR, split_sort_key};
 use crate::error::{Error, Result};
 use crate::snapshot::Table;
 use crate::storage::Storage;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use bytes::Bytes;
 use memtable::{Change, Lookup, Memtable};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// The parts that reads look through, each list newest first.
 pub(crate) struct Parts<S: Storage> {

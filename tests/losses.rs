@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
-use support::hooked::{Hook, Hooked, Op, Verdict};
+use support::hooked::{Hook, Hooked, Op, Part, Verdict};
 use support::kill::{self, acknowledge, run_and_kill};
 use support::log_file::lines;
 use support::watchdog::within;
@@ -58,7 +58,7 @@ struct NoSnapshots(AtomicBool);
 impl Hook for NoSnapshots {
     fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
         if op == Op::Append && name.ends_with(".snapshot") && self.0.load(Ordering::SeqCst) {
-            return Verdict::FailHalfDone(Error::new(ErrorKind::Full, "no space left"));
+            return Verdict::FailPartDone(Error::new(ErrorKind::Full, "no space left"), Part::Half);
         }
         Verdict::Go
     }

@@ -6,42 +6,21 @@ mod support;
 use pumice::blocking::Db;
 use pumice::{Durability, Error, ErrorKind, Options, RecoveryMode, SyncDiskStorage};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use support::hooked::{Hook, Hooked, Op, Verdict};
+use support::image::{Image, directory, image};
 use support::kill::{self, acknowledge, run_and_kill};
 use support::log_file::{FileLine, checksum_of, closed, lines};
 use tempfile::{TempDir, tempdir};
 
-/// The files of a database by name, those in folders with their folder.
-type Image = BTreeMap<String, Vec<u8>>;
 type Documents = BTreeMap<String, u64>;
 
-fn image(dir: &Path) -> Image {
-    let mut found = Image::new();
-    for folder in ["", "quarantine", "archive"] {
-        let Ok(entries) = fs::read_dir(dir.join(folder)) else { continue };
-        for entry in entries.map(Result::unwrap).filter(|e| e.file_type().unwrap().is_file()) {
-            let name = entry.file_name().into_string().unwrap();
-            if name != "LOCK" {
-                let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-                found.insert(name, fs::read(entry.path()).unwrap());
-            }
-        }
-    }
-    found
-}
-
-fn directory(image: &Image) -> TempDir {
-    let dir = tempdir().unwrap();
-    for (name, bytes) in image {
-        let path = dir.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-    dir
+/// Without the mark that a close leaves, so that the log must tell for itself. With it: `tests/end_mark.rs`.
+fn without_end_mark(mut image: Image) -> Image {
+    image.retain(|name, _| !name.ends_with(".end"));
+    image
 }
 
 fn manual() -> Options {
@@ -361,7 +340,7 @@ fn three_segments() -> Image {
         }
     }
     db.close().unwrap();
-    let image = image(dir.path());
+    let image = without_end_mark(image(dir.path()));
     assert_eq!(image.keys().collect::<Vec<_>>(), [LOG, SECOND, THIRD]);
     image
 }
@@ -384,10 +363,13 @@ fn damage_in_a_complete_segment_is_refused_and_history_can_go_on_before_it() {
                 for mode in [RecoveryMode::TornTail, RecoveryMode::Strict] {
                     let error = refused(open_as(dir.path(), mode));
                     assert_eq!(error.file(), Some(name), "{error}");
-                    assert_eq!(error.offset(), Some(lines[at].offset as u64), "{error}");
+                    // A missing seal, which a slow machine may have left, shows only at the end.
+                    if !(lines[at].is_seal() && way == 5) {
+                        assert_eq!(error.offset(), Some(lines[at].offset as u64), "{error}");
+                    }
                 }
                 assert_eq!(image(dir.path()), before);
-                if way == 1 {
+                if way == 1 && !lines[..=at].iter().any(FileLine::is_seal) {
                     gives_up(&dir, &before, name, lines[at].offset, base + at as u64 - 1);
                 }
             }
@@ -594,7 +576,7 @@ fn compacted() -> (Image, Image) {
     let db = open(dir.path()).unwrap();
     db.compact().unwrap();
     db.close().unwrap();
-    let after = image(dir.path());
+    let after = without_end_mark(image(dir.path()));
     assert_eq!(after.len(), 2, "a snapshot and an empty segment: {:?}", after.keys());
     (before, after)
 }

@@ -141,7 +141,8 @@ pub(crate) fn walk<'a>(
     end
 }
 
-/// Visits every intact record in `bytes`, batches as a whole, whatever is damaged between them. Returns the damage.
+/// Visits every intact record in `bytes`, batches as a whole, whatever is damaged between them. Returns the damage,
+/// for neighbouring lines only the first.
 ///
 /// Behind damage a record may belong to a batch whose beginning is gone. It is held back until the next commit, which
 /// tells that it did, or the next beginning, seal or end, which tell that it did not.
@@ -150,6 +151,7 @@ pub(crate) fn salvage<'a>(bytes: &'a [u8], mut visit: impl FnMut(&[Record<'a>]))
     let mut chain = Chain::START;
     let mut batch: Option<Batch<'a>> = None;
     let mut held: Option<Vec<Record<'a>>> = None;
+    let mut damaged_before = false;
     let mut at = 0;
     while let Some(rest) = bytes.get(at..).filter(|rest| !only_zeros(rest)) {
         let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
@@ -170,6 +172,7 @@ pub(crate) fn salvage<'a>(bytes: &'a [u8], mut visit: impl FnMut(&[Record<'a>]))
         if held.is_some() && (batch.is_some() || matches!(found, Ok(Step::Sealed { .. }))) {
             visit(&held.take().unwrap_or_default());
         }
+        let is_damaged = found.is_err();
         match (found, held.as_mut()) {
             (Ok(Step::Within | Step::Sealed { .. }), _) => {}
             (Ok(Step::Single(record)), Some(held)) => held.push(record),
@@ -178,9 +181,14 @@ pub(crate) fn salvage<'a>(bytes: &'a [u8], mut visit: impl FnMut(&[Record<'a>]))
             (Err(message), _) => {
                 batch = None;
                 held.get_or_insert_default();
-                damage.push(Damage { offset: at, message });
+                // One report for all that lies together, or a file of line ends alone would call for far more memory
+                // than it has bytes.
+                if !damaged_before {
+                    damage.push(Damage { offset: at, message });
+                }
             }
         }
+        damaged_before = is_damaged;
         at += len;
     }
     visit(&held.unwrap_or_default());
@@ -227,7 +235,9 @@ fn step<'a>(
     if record.previous != chain.previous {
         return Err("the record does not follow the one before it");
     }
-    *chain = Chain { next: record.sequence + 1, previous: checksum };
+    // No writer comes that far; a forger may.
+    let next = record.sequence.checked_add(1).ok_or("the record has the last of all sequence numbers")?;
+    *chain = Chain { next, previous: checksum };
     match (&record.op, batch.as_mut()) {
         (Op::Begin { batch: name }, None) => {
             let watermark = record.watermark.unwrap_or(0);
@@ -389,6 +399,28 @@ mod tests {
             assert_eq!(without(line), (vec![1, 6], 1), "line {line}");
         }
         assert_eq!(without(5), (vec![1, 3, 4], 1));
+    }
+
+    #[test]
+    fn damage_that_lies_together_is_reported_once() {
+        let built = Builder::new().put(None);
+        let bytes = [b"\n".repeat(10_000), built.bytes.clone(), b"x\n".repeat(10_000)].concat();
+        let mut records = 0;
+        let damage = salvage(&bytes, |found| records += found.len());
+        assert_eq!((records, damage.len()), (1, 2));
+        assert_eq!(damage[1].offset, 10_000 + built.bytes.len());
+    }
+
+    #[test]
+    fn the_last_of_all_sequence_numbers_is_no_record() {
+        let chain = Chain { next: u64::MAX, previous: 0 };
+        let op = Op::Drop { collection: "c".into() };
+        let record = Record { sequence: u64::MAX, previous: 0, watermark: None, time: 1, origin: None, op };
+        let mut bytes = Vec::new();
+        encode_record(&mut bytes, &record);
+        let end = walk(&bytes, 0, chain, |_| panic!("it counts"));
+        assert_eq!((end.chain, end.damage.is_some()), (chain, true));
+        assert_eq!(salvage(&bytes, |records| assert!(records.is_empty())).len(), 1);
     }
 
     #[test]

@@ -120,7 +120,9 @@ impl SnapshotHeader {
             base: input.u64()?,
             sequence: input.u64()?,
         };
-        (version == VERSION && flags == 0 && header.base <= header.sequence).then_some(Ok(header))
+        // A record must still be able to follow.
+        let in_order = header.base <= header.sequence && header.sequence < u64::MAX;
+        (version == VERSION && flags == 0 && in_order).then_some(Ok(header))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The files of a database: which there are, and setting some aside.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::end_mark::EndMark;
 use crate::format::{segment, snapshot};
 use crate::snapshot::{BlockCache, OpenOutcome, Table};
 use crate::storage::Storage;
@@ -27,6 +28,8 @@ pub(crate) struct Files {
     pub(crate) segments: Vec<SegmentFile>,
     /// By base, then the longest first.
     pub(crate) snapshots: Vec<SnapshotFile>,
+    /// More than one when a close was interrupted.
+    pub(crate) end_marks: Vec<EndMark>,
 }
 
 impl Files {
@@ -37,11 +40,30 @@ impl Files {
                 files.segments.push(SegmentFile { name, first, generation });
             } else if let Some((base, sequence)) = snapshot::parse_name(&name) {
                 files.snapshots.push(SnapshotFile { name, base, sequence });
+            } else {
+                files.end_marks.extend(EndMark::parse_name(&name));
             }
         }
         files.segments.sort_by_key(|f| (f.first, std::cmp::Reverse(f.generation)));
         files.snapshots.sort_by_key(|f| (f.base, std::cmp::Reverse(f.sequence)));
+        files.end_marks.sort_unstable();
         Ok(files)
+    }
+
+    /// Whether there is nothing of a database.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.snapshots.is_empty() && self.end_marks.is_empty()
+    }
+
+    /// The last record that a database of this epoch must have, by what its closing left.
+    pub(crate) fn marked_end(&self, epoch: u64) -> u64 {
+        let marks = self.end_marks.iter().filter(|mark| mark.epoch >= epoch);
+        marks.map(|mark| mark.sequence).max().unwrap_or(0)
+    }
+
+    /// The highest epoch that a closing has left a mark of; 0 without any.
+    pub(crate) fn marked_epoch(&self) -> u64 {
+        self.end_marks.iter().map(|mark| mark.epoch).max().unwrap_or(0)
     }
 
     /// Opens the snapshots that count, oldest first: from the beginning on, always the longest whole one that
@@ -82,7 +104,8 @@ impl Files {
     /// highest first.
     pub(crate) fn segments_beyond(&self, covered: u64) -> Vec<&[SegmentFile]> {
         let groups: Vec<&[SegmentFile]> = self.segments.chunk_by(|a, b| a.first == b.first).collect();
-        let starts = |group: &&[SegmentFile]| group.first().is_some_and(|f| f.first <= covered + 1);
+        let starts =
+            |group: &&[SegmentFile]| group.first().is_some_and(|f| f.first <= covered.saturating_add(1));
         let from = groups.iter().rposition(starts).unwrap_or(0);
         groups.get(from..).unwrap_or_default().to_vec()
     }

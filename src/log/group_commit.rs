@@ -13,9 +13,10 @@ use crate::record::Origin;
 use crate::state::State;
 use crate::storage::Storage;
 use crate::storage::platform::Signal;
+use crate::sync::{self, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -132,10 +133,14 @@ impl<S: Storage> GroupCommit<S> {
         let sequence = queue.accept(ops, durability, origin, now, &self.state);
         let mut call = std::mem::replace(&mut queue.sealed, false);
         let want = match durability {
-            Durability::Disk => Some(Want::Durable(sequence)),
+            Durability::Disk => {
+                // Now, not when its caller begins to wait: a buffered write behind it may lead before that.
+                queue.sync_wanted = sequence;
+                Some(Want::Durable(sequence))
+            }
             Durability::Buffered => {
                 if queue.unsynced_since.is_none() {
-                    queue.unsynced_since = Some(Self::now());
+                    queue.unsynced_since = Some(sync::now());
                     call = true;
                 }
                 // Once, when it passes the mark.
@@ -156,18 +161,13 @@ impl<S: Storage> GroupCommit<S> {
         (self.options.buffer_limit / 4).min(1 << 20)
     }
 
-    #[allow(clippy::disallowed_methods)] // Deadlines are real time; no recorded byte depends on it.
-    fn now() -> web_time::Instant {
-        web_time::Instant::now()
-    }
-
     /// How long buffered records may still wait for their sync; `None` when none does.
     pub(crate) fn sync_due_in(&self, queue: &Queue) -> Option<Duration> {
         // Begun early enough that the sync itself fits into the promised interval.
         let patience = self.options.flush_interval * 3 / 4;
         queue
             .unsynced_since
-            .map(|since| patience.saturating_sub(Self::now().saturating_duration_since(since)))
+            .map(|since| patience.saturating_sub(sync::now().saturating_duration_since(since)))
     }
 
     /// Waits until everything accepted so far is durable.

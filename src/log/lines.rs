@@ -35,7 +35,7 @@ impl<S: Storage> LogLines<S> {
         let files = Files::list(&storage).await?;
         let oldest = files.segments.first().map_or(1, |f| f.first);
         let after = after.unwrap_or(oldest.saturating_sub(1));
-        if after + 1 < oldest {
+        if after.saturating_add(1) < oldest {
             let message =
                 format!("the log no longer holds what follows record {after}, only from record {oldest} on");
             return Err(Error::new(ErrorKind::NotFound, message));
@@ -53,7 +53,7 @@ impl<S: Storage> LogLines<S> {
         let files = Files::list(&self.storage).await?;
         let mut groups = files.segments_beyond(self.seen).into_iter();
         let mut current = self.next_whole(&mut groups).await?;
-        if current.as_ref().is_some_and(|segment| segment.header.first > self.seen + 1) {
+        if current.as_ref().is_some_and(|segment| segment.header.first > self.seen.saturating_add(1)) {
             return Err(overtaken());
         }
         let mut note = None;

@@ -70,7 +70,7 @@ pub(crate) async fn open<S: Storage>(
     cache: Arc<BlockCache>,
     files: &Files,
 ) -> Result<Opened<S>> {
-    if options.read_only && files.segments.is_empty() && files.snapshots.is_empty() {
+    if options.read_only && files.is_empty() {
         return Err(Error::new(
             ErrorKind::NotFound,
             "there is no database to read; open it for writing to make one",
@@ -155,10 +155,15 @@ async fn open_snapshots<S: Storage>(
                 || old_segments.clone().any(|f| f.first > t.base() && f.first <= t.sequence())
         };
         for table in tables.iter().filter(replaces) {
-            if let Err(error) = table.verify().await {
-                tracing::warn!(%error, "a snapshot is damaged; looking for the files it was made from");
-                excluded.push(table.name().to_owned());
-                continue 'choose;
+            match table.verify().await {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(%error, "a snapshot is damaged; looking for the files it was made from");
+                    excluded.push(table.name().to_owned());
+                    continue 'choose;
+                }
+                // A file that cannot be read now may be sound.
+                Err(error) => return Err(error),
             }
         }
         return Ok((tables, others));

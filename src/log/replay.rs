@@ -69,7 +69,9 @@ pub(super) async fn replay<S: Storage>(
         replayed.loaded.extend(chosen);
     }
     check_start(&replayed.loaded, &unfinished, files, covered)?;
-    walk_all(&mut replayed, &unfinished, covered, mode, memtable)?;
+    let epoch = replayed.loaded.last().map_or(0, |segment| segment.header.epoch);
+    let marked_end = files.marked_end(epoch);
+    walk_all(&mut replayed, &unfinished, covered, marked_end, mode, memtable)?;
     let end = replayed.ends.last().map_or(covered, |end| end.chain.last());
     let given_up = replayed.given_up.first().map(|f| f.first);
     for (file, bytes) in unfinished {
@@ -86,6 +88,12 @@ pub(super) async fn replay<S: Storage>(
         } else {
             replayed.leftovers.push(file);
         }
+    }
+    if end.max(covered) < marked_end {
+        if mode != RecoveryMode::PointInTime {
+            return Err(replayed.cut_short(end, marked_end));
+        }
+        replayed.history_changed = true;
     }
     Ok(replayed)
 }
@@ -146,6 +154,7 @@ fn walk_all(
     replayed: &mut Replayed,
     unfinished: &[(SegmentFile, Bytes)],
     covered: u64,
+    marked_end: u64,
     mode: RecoveryMode,
     memtable: &Memtable,
 ) -> Result<()> {
@@ -173,7 +182,9 @@ fn walk_all(
                 return Err(header_damaged(file));
             }
             let rest = segment.bytes.get(end.valid_len..).unwrap_or_default();
-            let torn = next.is_none() && !segment::proves_durable(rest, end.chain.next);
+            let torn = next.is_none()
+                && end.chain.next > marked_end
+                && !segment::proves_durable(rest, end.chain.next);
             let accepted = match mode {
                 RecoveryMode::Strict => false,
                 // Salvage does not come here.
@@ -273,6 +284,18 @@ impl Replayed {
         let behind = self.loaded.split_off(index);
         self.history_changed |= !behind.is_empty();
         self.given_up.extend(behind.into_iter().map(|l| l.file));
+    }
+
+    /// The log ends soundly, but too early.
+    fn cut_short(&self, end: u64, marked_end: u64) -> Error {
+        let message = format!(
+            "the log ends at record {end}, but the database was closed at record {marked_end}; put the log's files \
+             back, restore a backup, or open it with another `RecoveryMode`"
+        );
+        match self.loaded.last().zip(self.ends.last()) {
+            Some((segment, end)) => Error::corrupt(segment.file.name.clone(), end.valid_len as u64, message),
+            None => Error::new(ErrorKind::Corrupt, message),
+        }
     }
 
     pub(super) fn segments(&self) -> Vec<Segment> {

@@ -81,6 +81,11 @@ pub(crate) async fn open<S: Storage>(
         }
     }
     let last = found.last;
+    let marked_end = files.end_marks.iter().max().map_or(0, |mark| mark.sequence);
+    if last < marked_end {
+        let message = format!("records {} to {marked_end} were not found", last + 1);
+        found.damage.push(Error::new(ErrorKind::Corrupt, message));
+    }
     let report = Recovery { damage: std::mem::take(&mut found.damage), ..Recovery::default() };
     Ok(Opened {
         tables: Vec::new(),

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::format::line::Header;
 use crate::format::segment::{self, Chain, End};
 use crate::storage::Storage;
+use memchr::memrchr;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -34,7 +35,8 @@ pub(super) async fn make_writable<S: Storage>(
 ) -> Result<Writable<S>> {
     trim(&**storage, replayed).await?;
     let tail = replayed.loaded.last().zip(replayed.ends.last());
-    if let (Some((segment, end)), true) = (tail, replayed.given_up.is_empty())
+    if let (Some((segment, end)), false) = (tail, replayed.history_changed)
+        && replayed.given_up.is_empty()
         && end.sealed
         && end.damage.is_none()
     {
@@ -58,7 +60,7 @@ pub(super) async fn make_writable<S: Storage>(
     for file in replayed.given_up.iter().rev() {
         remove_if_there(&**storage, &file.name).await?;
     }
-    let created = take_over(storage, files, tail, store, replayed.history_changed).await?;
+    let created = take_over(storage, files, tail, store, epoch_after(files, replayed)).await?;
     remove_all(&**storage, &replayed.leftovers).await?;
     Ok(created)
 }
@@ -90,8 +92,13 @@ async fn remove_all<S: Storage>(storage: &S, files: &[SegmentFile]) -> Result<()
 
 async fn resume<S: Storage>(storage: &Arc<S>, segment: &Loaded, end: &End) -> Result<Writable<S>> {
     let bytes = end.valid_len as u64;
-    // The storage may have grown the file ahead; appending goes on at the end that counts.
-    storage.truncate(&segment.file.name, bytes).await?;
+    // The storage may have grown the file ahead; appending goes on at the end that counts. The seal is written anew:
+    // where its sync failed, the page cache may have it and the medium never get it, and what is appended behind such
+    // a hole would be lost with it.
+    let sound = segment.bytes.get(..end.valid_len).unwrap_or_default();
+    let seal = sound.strip_suffix(b"\n").and_then(|lines| memrchr(b'\n', lines)).map_or(0, |at| at + 1);
+    storage.truncate(&segment.file.name, seal as u64).await?;
+    storage.append(&segment.file.name, sound.get(seal..).unwrap_or_default()).await?;
     let active = Segment {
         name: segment.file.name.clone(),
         first: segment.header.first,
@@ -103,15 +110,21 @@ async fn resume<S: Storage>(storage: &Arc<S>, segment: &Loaded, end: &End) -> Re
     Ok(Writable { writer, resumed: true, previous_cut: None })
 }
 
+/// The epoch of the log from here on: above everything that spoke of history that was given up.
+fn epoch_after(files: &Files, replayed: &Replayed) -> u64 {
+    let epoch = replayed.loaded.last().map_or(1, |segment| segment.header.epoch);
+    if replayed.history_changed { epoch.max(files.marked_epoch()).saturating_add(1) } else { epoch }
+}
+
 async fn take_over<S: Storage>(
     storage: &Arc<S>,
     files: &Files,
     tail: Option<(&Loaded, &End)>,
     store: [u8; 16],
-    history_changed: bool,
+    epoch: u64,
 ) -> Result<Writable<S>> {
     let Some((segment, end)) = tail else {
-        let header = Header { store, epoch: 1, first: 1, previous: 0, previous_len: 0, carried: 0 };
+        let header = Header { store, epoch, first: 1, previous: 0, previous_len: 0, carried: 0 };
         let generation = files.next_generation(header.first);
         let writer = LogWriter::create(Arc::clone(storage), &header, generation, &[], Chain::START).await?;
         return Ok(Writable { writer, resumed: false, previous_cut: None });
@@ -121,7 +134,7 @@ async fn take_over<S: Storage>(
     let replaces = start.next == segment.header.first;
     let header = Header {
         store,
-        epoch: segment.header.epoch + u64::from(history_changed),
+        epoch,
         first: start.next,
         previous: start.previous,
         previous_len: if replaces { segment.header.previous_len } else { from as u64 },

@@ -21,6 +21,8 @@ pub(super) struct Path {
     frames: Vec<Frame>,
     /// Whether the walk goes past the cache, and so sees what the file holds now.
     past_cache: bool,
+    /// Bytes of all blocks and pages so far.
+    walked: u64,
     /// The index blocks' bytes so far, without the root's.
     pub(super) index_len: u64,
 }
@@ -69,7 +71,15 @@ impl Path {
                     frame.high
                 }
             };
-            let child = table.child(&frame.block, frame.offset, index)?;
+            let offset = frame.offset;
+            let child = table.child(&frame.block, offset, index)?;
+            // Each lies in the file once. An index that leads to some of them again and again has more ways through
+            // it than anyone can walk.
+            self.walked = self.walked.saturating_add(child.values_len + child.block_len);
+            if self.walked > table.footer.file_len {
+                self.frames.clear();
+                return Err(table.damaged(offset));
+            }
             if level as u64 == u64::from(table.footer.root_level) {
                 return Ok(Some(child));
             }

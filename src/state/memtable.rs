@@ -1,10 +1,10 @@
 //! A sorted table in memory of the writes since the last compaction, with the versions that read views need.
 
 use super::collection_of;
+use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// One change to the state. Values are slices of the log lines they came in.
 #[derive(Clone, Debug)]

@@ -1,11 +1,12 @@
 //! Background work, waiting and blocking, with threads.
 
 use crate::error::{Error, Result};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Condvar, Mutex, PoisonError, wait_while};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
 /// What background work must be able to do: move to another thread.
@@ -65,16 +66,7 @@ impl Signal {
     /// Returns once notified since the last wait, or after `timeout`. Blocks: for background threads only.
     #[allow(clippy::unused_async)] // Other platforms have to wait here.
     pub(crate) async fn wait(&self, timeout: Option<Duration>) {
-        let guard = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut guard = match timeout {
-            None => self.changed.wait_while(guard, |set| !*set).unwrap_or_else(PoisonError::into_inner),
-            Some(t) => {
-                self.changed
-                    .wait_timeout_while(guard, t, |set| !*set)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            }
-        };
+        let mut guard = wait_while(&self.set, &self.changed, timeout, |set| !*set);
         *guard = false;
     }
 }

@@ -60,7 +60,7 @@ fn a_follower_is_told_when_the_log_goes_away() {
     run(&["compact", db]).ok();
     run(&["put", db, "c", "k", "2"]).ok();
     let rest: Vec<String> =
-        records.by_ref().map_while(Result::ok).take_while(|l| !l.contains("\"_s\":15003")).collect();
+        records.by_ref().map_while(Result::ok).take_while(|l| !l.contains("\"_s\":5012")).collect();
     drop(records);
     if rest.len() < 5_000 {
         let output = follower.wait_with_output().unwrap();

@@ -5,6 +5,7 @@
 
 mod beside;
 mod damage;
+mod damage_anywhere;
 mod documents;
 mod load;
 mod load_documents;

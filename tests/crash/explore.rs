@@ -48,7 +48,9 @@ pub struct Effort {
 }
 
 pub struct Explorer {
-    effort: Effort,
+    pub effort: Effort,
+    /// No more different states than that.
+    pub enough: u64,
     chance: Chance,
     met: HashSet<u64>,
     pub tally: Tally,
@@ -66,7 +68,8 @@ struct Run<'a> {
 
 impl Explorer {
     pub fn new(effort: Effort, seed: u64) -> Self {
-        Self { effort, chance: Chance::new(seed), met: HashSet::new(), tally: Tally::default() }
+        let (chance, met, tally) = (Chance::new(seed), HashSet::new(), Tally::default());
+        Self { effort, enough: u64::MAX, chance, met, tally }
     }
 
     /// Goes through the crashes of what was done to an empty disk.
@@ -79,10 +82,15 @@ impl Explorer {
         self.run(Run { disk, effects, history, acknowledged: 0, depth: 1, path: String::new() });
     }
 
+    /// Whether it is not worth going on.
+    pub fn has_enough(&self) -> bool {
+        self.tally.failures.len() >= ENOUGH_FAILURES || self.tally.read >= self.enough
+    }
+
     fn run(&mut self, mut run: Run<'_>) {
         self.moment(&run, 0, None);
         for (index, effect) in run.effects.iter().enumerate() {
-            if self.tally.failures.len() >= ENOUGH_FAILURES {
+            if self.has_enough() {
                 return;
             }
             run.disk.apply(effect);
@@ -116,7 +124,7 @@ impl Explorer {
     fn state(&mut self, run: &Run<'_>, state: &State, path: &str) {
         self.tally.states += 1;
         let hash = hash(state, run.acknowledged);
-        if self.tally.failures.len() >= ENOUGH_FAILURES || !self.met.insert(hash) {
+        if self.has_enough() || !self.met.insert(hash) {
             return;
         }
         self.tally.read += 1;

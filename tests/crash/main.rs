@@ -12,6 +12,7 @@ mod chance;
 mod check;
 mod disk;
 mod explore;
+mod moltendb;
 mod recording;
 mod regressions;
 #[path = "../support/mod.rs"]
@@ -26,12 +27,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use workload::{Driver, History, options};
 
-fn effort() -> Effort {
-    if std::env::var_os("PUMICE_SOAK").is_some() {
-        Effort { write_one_in: 4, recover_one_in: 8 }
-    } else {
-        Effort { write_one_in: 16, recover_one_in: 64 }
-    }
+/// So many different states each workload is to have, if it has them at all.
+fn goal() -> u64 {
+    if std::env::var_os("PUMICE_SOAK").is_some() { 1_000_000 } else { 65_000 }
 }
 
 fn explore(name: &str, seed: u64, body: fn(&mut Driver)) -> Tally {
@@ -39,8 +37,15 @@ fn explore(name: &str, seed: u64, body: fn(&mut Driver)) -> Tally {
     let mut driver = Driver::open(&Disk::default(), History::new(), options()).unwrap();
     body(&mut driver);
     let (effects, history) = driver.finish();
-    let mut explorer = Explorer::new(effort(), seed);
+    let mut explorer = Explorer::new(Effort { write_one_in: 16, recover_one_in: 64 }, seed);
     explorer.explore(&effects, &history);
+    // Again with more of the recoveries, until enough was met that is new.
+    explorer.enough = goal();
+    while !explorer.has_enough() && explorer.effort.recover_one_in > 1 {
+        explorer.effort.write_one_in = (explorer.effort.write_one_in / 2).max(1);
+        explorer.effort.recover_one_in /= 2;
+        explorer.explore(&effects, &history);
+    }
     let tally = explorer.tally;
     println!(
         "{name:38} {:4} effects {:9} states {:8} different {:7} written {:8} of recoveries {:6.1} s",

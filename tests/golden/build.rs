@@ -145,6 +145,7 @@ pub fn torn() -> Option<Files> {
     });
     let in_time = session.close();
     let mut files = files_of(&storage);
+    files.retain(|name, _| name.ends_with(".log"));
     for bytes in files.values_mut() {
         bytes.truncate(last_line(bytes).0);
         bytes.truncate(bytes.len() - 40);

@@ -14,6 +14,7 @@ pub enum Op {
     Sync,
     Truncate,
     Remove,
+    Close,
 }
 
 /// What is to become of a call.
@@ -21,8 +22,33 @@ pub enum Verdict {
     Go,
     /// It fails without having done anything.
     Fail(Error),
-    /// It fails, and half of the bytes of an append are in the file all the same. Any other call does nothing.
-    FailHalfDone(Error),
+    /// It fails, and did a part of its work all the same.
+    FailPartDone(Error, Part),
+}
+
+/// How much of its work a failing call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// An append leaves one byte. Any other call does nothing.
+    OneByte,
+    /// An append leaves half of its bytes. Any other call does nothing.
+    Half,
+    /// An append leaves all bytes but the last one. Any other call does nothing.
+    AllButOne,
+    /// The call does everything, and says that it failed.
+    All,
+}
+
+impl Part {
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        let len = match self {
+            Self::OneByte => 1,
+            Self::Half => bytes.len() / 2,
+            Self::AllButOne => bytes.len().saturating_sub(1),
+            Self::All => bytes.len(),
+        };
+        &bytes[..len.min(bytes.len())]
+    }
 }
 
 /// Sees every call before and after the storage beneath does. `bytes` are those of an append.
@@ -58,9 +84,11 @@ impl<S: Storage, H: Hook> Hooked<S, H> {
         match self.hook.before(op, name, bytes) {
             Verdict::Go => {}
             Verdict::Fail(error) => return Err(error),
-            Verdict::FailHalfDone(error) => {
+            Verdict::FailPartDone(error, part) => {
                 if op == Op::Append {
-                    self.inner.append(name, &bytes[..bytes.len() / 2]).await?;
+                    self.inner.append(name, part.of(bytes)).await?;
+                } else if part == Part::All {
+                    run(&self.inner).await?;
                 }
                 return Err(error);
             }
@@ -107,6 +135,6 @@ impl<S: Storage, H: Hook> Storage for Hooked<S, H> {
     }
 
     async fn close(&self) -> Result<()> {
-        self.inner.close().await
+        self.call(Op::Close, "", &[], async |s: &S| s.close().await).await
     }
 }

@@ -5,9 +5,11 @@
 pub mod conformance;
 pub mod figures;
 pub mod hooked;
+pub mod image;
 pub mod kill;
 pub mod log_file;
 pub mod medium;
+pub mod page_cache;
 pub mod sealed;
 pub mod watchdog;
 

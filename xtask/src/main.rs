@@ -5,6 +5,8 @@
 
 mod bench;
 mod demo;
+mod fuzz;
+mod reliability;
 mod setup;
 mod soak;
 mod test;
@@ -23,7 +25,19 @@ enum Command {
     /// Needs npm, for the cities. Everything it makes is in target/demo, which it wipes first.
     Demo,
     /// Runs everything that must hold before a change goes in, up to the first failure
-    Test,
+    Test {
+        /// Leave out a step that needs root or strace; may be given several times
+        #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(test::optional_steps()))]
+        leave_out: Vec<String>,
+    },
+    /// Breaks databases of Pumice and of other engines, and writes the figures into docs/reliability.md
+    ///
+    /// Needs root, strace, loop devices and about half an hour.
+    Reliability {
+        /// Only write the page again, from the figures of the last run
+        #[arg(long)]
+        page_only: bool,
+    },
     /// Measures the engine
     Bench {
         /// Handed to the benchmark, such as a part of the name of the ones to run
@@ -49,8 +63,10 @@ fn run() -> Result<ExitCode> {
     sh.change_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask stands in no workspace")?);
     match command {
         Command::Demo => demo::run(&sh)?,
-        Command::Test => return Ok(test::run(&sh)),
+        Command::Test { leave_out } => return test::run(&sh, &leave_out),
         Command::Bench { args } => bench::run(&sh, &args)?,
+        Command::Reliability { page_only: true } => reliability::write_page(&sh)?,
+        Command::Reliability { page_only: false } => reliability::run(&sh)?,
         Command::Soak => soak::run(&sh)?,
     }
     Ok(ExitCode::SUCCESS)

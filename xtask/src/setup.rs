@@ -2,9 +2,9 @@
 //!
 //! Every function here looks first, acts only where something is missing, and says what to do where it cannot.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use std::env::consts::EXE_SUFFIX;
+use std::env::{self, consts::EXE_SUFFIX};
 use std::fs;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
@@ -52,6 +52,58 @@ pub fn npm_packages(sh: &Shell, dir: &str) -> Result<PathBuf> {
         })?;
     }
     Ok(modules)
+}
+
+/// What the harness runs: each tool, and Debian's package of it.
+const SYSTEM_TOOLS: &[(&str, &str)] = &[
+    ("strace", "strace"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("xfs_io", "xfsprogs"),
+    ("losetup", "mount"),
+    ("mount", "mount"),
+    ("prlimit", "util-linux"),
+];
+
+/// The system's tools for kills, faults and file systems, from apt unless they are there.
+pub fn system_tools(sh: &Shell) -> Result<()> {
+    let missing: Vec<_> = SYSTEM_TOOLS.iter().filter(|(tool, _)| !is_on_path(tool)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.iter().map(|(tool, _)| *tool).collect::<Vec<_>>().join(", ");
+    let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
+    let advice = format!("{names} missing; install the packages {}", packages.join(", "));
+    if !is_on_path("apt-get") || cmd!(sh, "id -u").quiet().read()? != "0" {
+        bail!("{advice}");
+    }
+    println!("Installing {}", packages.join(", "));
+    cmd!(sh, "apt-get update -qq").run().with_context(|| advice.clone())?;
+    cmd!(sh, "apt-get install -y -qq --no-install-recommends {packages...}").run().context(advice)
+}
+
+fn is_on_path(tool: &str) -> bool {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(tool).is_file())
+}
+
+/// Builds the harness in `profile` and returns where it is.
+pub fn harness(sh: &Shell, profile: &str) -> Result<PathBuf> {
+    cmd!(sh, "cargo build --profile {profile} --package pumice-reliability").run()?;
+    let folder = if profile == "release" { "release" } else { "debug" };
+    Ok(target_dir(sh)?.join(folder).join(format!("pumice-reliability{EXE_SUFFIX}")))
+}
+
+/// cargo-fuzz, which runs the programs in `fuzz/`.
+pub fn cargo_fuzz(sh: &Shell) -> Result<()> {
+    if cmd!(sh, "cargo fuzz --version").quiet().ignore_stdout().ignore_stderr().run().is_ok() {
+        return Ok(());
+    }
+    println!("Installing cargo-fuzz");
+    cmd!(sh, "cargo install cargo-fuzz --locked").run().context(
+        "cargo-fuzz could not be installed; it needs the registry once and a C++ compiler: run \
+         `cargo install cargo-fuzz --locked` where there are both",
+    )
 }
 
 /// Builds the `pumice` command for release and returns where it is.

@@ -1,8 +1,13 @@
 //! `cargo xtask soak`: the same tests, many more cases.
 
+use crate::{fuzz, reliability, test};
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
 pub fn run(sh: &Shell) -> Result<()> {
-    Ok(cmd!(sh, "cargo test --workspace --all-features --release").env("PUMICE_SOAK", "1").run()?)
+    let _soak = sh.push_env("PUMICE_SOAK", "1");
+    cmd!(sh, "cargo test --workspace --all-features --release").run()?;
+    test::interleavings(sh)?;
+    fuzz::run(sh, 60)?;
+    reliability::run_harness(sh)
 }

@@ -2,60 +2,117 @@
 
 mod platform_table;
 
-use crate::setup;
+use crate::{fuzz, setup};
 use anyhow::Result;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use xshell::{Shell, cmd};
 
-type Step = (&'static str, fn(&Shell) -> Result<()>);
+struct Step {
+    name: &'static str,
+    /// The name by which a user may leave it out: only what needs root or strace has one.
+    optional: Option<&'static str>,
+    run: fn(&Shell) -> Result<()>,
+}
+
+const fn step(name: &'static str, run: fn(&Shell) -> Result<()>) -> Step {
+    Step { name, optional: None, run }
+}
+
+const fn optional(name: &'static str, short: &'static str, run: fn(&Shell) -> Result<()>) -> Step {
+    Step { name, optional: Some(short), run }
+}
 
 const STEPS: &[Step] = &[
-    ("formatting", |sh| Ok(cmd!(sh, "cargo fmt --all --check").run()?)),
-    ("one table of platforms", |sh| platform_table::check(&sh.current_dir().join("src"))),
-    ("lints", |sh| {
+    step("formatting", |sh| Ok(cmd!(sh, "cargo fmt --all --check").run()?)),
+    step("one table of platforms", |sh| platform_table::check(&sh.current_dir().join("src"))),
+    step("lints", |sh| {
         Ok(cmd!(sh, "cargo clippy --workspace --all-targets --all-features -- -D warnings").run()?)
     }),
-    ("lints, no clock and no randomness in the library", |sh| {
+    step("lints, no clock and no randomness in the library", |sh| {
         Ok(cmd!(
             sh,
             "cargo clippy --package pumice --lib --all-features -- -D warnings -D clippy::disallowed_methods"
         )
         .run()?)
     }),
-    ("compiles for the browser", |sh| {
+    step("compiles for the browser", |sh| {
         setup::wasm_target(sh)?;
         Ok(cmd!(sh, "cargo check --lib --target wasm32-unknown-unknown").run()?)
     }),
-    ("release binary", |sh| setup::release_binary(sh).map(drop)),
-    ("tests, all features", |sh| Ok(cmd!(sh, "cargo test --workspace --all-features").run()?)),
-    ("tests, default features", |sh| {
+    step("release binary", |sh| setup::release_binary(sh).map(drop)),
+    step("tests, all features", |sh| Ok(cmd!(sh, "cargo test --workspace --all-features").run()?)),
+    step("orders of events, with the model checker", interleavings),
+    step("tests, default features", |sh| {
         cmd!(sh, "cargo clippy --package pumice --tests -- -D warnings").run()?;
         Ok(cmd!(sh, "cargo test --package pumice --lib").run()?)
     }),
-    ("documentation", |sh| {
+    step("fuzzing, for a moment", |sh| fuzz::run(sh, 10)),
+    step("documentation", |sh| {
         Ok(cmd!(sh, "cargo doc --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),
-    ("package", |sh| Ok(cmd!(sh, "cargo package --package pumice --allow-dirty").run()?)),
+    step("package", |sh| Ok(cmd!(sh, "cargo package --package pumice --allow-dirty").run()?)),
+    optional("kills at every call", "kills", |sh| harness(sh, &["kills"])),
+    optional("I/O errors at every call", "io-errors", |sh| harness(sh, &["io-errors"])),
+    optional("power cuts", "power-cuts", |sh| harness(sh, &["power-cuts", "--engine", "pumice"])),
+    optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
 ];
 
-/// Runs the steps in order, up to the first that fails.
-pub fn run(sh: &Shell) -> ExitCode {
+/// All of the crate is compiled in another way for it, so apart from everything else.
+pub fn interleavings(sh: &Shell) -> Result<()> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let target = target.join("shuttle");
+    Ok(cmd!(sh, "cargo test --package pumice --test interleavings --target-dir {target}")
+        .env("RUSTFLAGS", "--cfg shuttle")
+        .run()?)
+}
+
+/// The names that `--leave-out` knows.
+pub fn optional_steps() -> Vec<&'static str> {
+    STEPS.iter().filter_map(|step| step.optional).collect()
+}
+
+/// Runs the harness with a `pumice` built for release. It is built like the tests, which share its dependencies.
+fn harness(sh: &Shell, args: &[&str]) -> Result<()> {
+    setup::system_tools(sh)?;
+    let pumice = setup::release_binary(sh)?;
+    let harness = setup::harness(sh, "test")?;
+    let (name, rest) = args.split_first().map_or(("", args), |(name, rest)| (*name, rest));
+    let binary = if name == "power-cuts" { vec![] } else { vec!["--pumice".into(), pumice.into_os_string()] };
+    Ok(cmd!(sh, "{harness} {name} {rest...} {binary...}").run()?)
+}
+
+/// Runs the steps in order, up to the first that fails, without those that the user leaves out.
+pub fn run(sh: &Shell, leave_out: &[String]) -> Result<ExitCode> {
+    let figures = setup::target_dir(sh)?.join("figures");
+    let _figures = sh.push_env("PUMICE_FIGURES", figures);
     let total = STEPS.len();
     let start = Instant::now();
-    for (passed, (name, step)) in STEPS.iter().enumerate() {
-        println!("\n[{}/{total}] {name}", passed + 1);
+    let (mut passed, mut skipped) = (0, 0);
+    let summary = |passed, failed, skipped| match skipped {
+        0 => format!("{passed} passed, {failed} failed"),
+        _ => format!("{passed} passed, {failed} failed, {skipped} skipped"),
+    };
+    for (number, Step { name, optional, run }) in (1..).zip(STEPS) {
+        if optional.is_some_and(|short| leave_out.iter().any(|name| name == short)) {
+            println!("\n[{number}/{total}] {name}: left out, as asked");
+            skipped += 1;
+            continue;
+        }
+        println!("\n[{number}/{total}] {name}");
         let step_start = Instant::now();
-        let outcome = step(sh);
+        let outcome = run(sh);
         let seconds = step_start.elapsed().as_secs_f64();
         if let Err(error) = outcome {
-            println!("[{}/{total}] {name}: FAILED after {seconds:.1} s: {error:#}", passed + 1);
-            println!("\n{passed} passed, 1 failed");
-            return ExitCode::FAILURE;
+            println!("[{number}/{total}] {name}: FAILED after {seconds:.1} s: {error:#}");
+            println!("\n{}", summary(passed, 1, skipped));
+            return Ok(ExitCode::FAILURE);
         }
-        println!("[{}/{total}] {name}: passed in {seconds:.1} s", passed + 1);
+        println!("[{number}/{total}] {name}: passed in {seconds:.1} s");
+        passed += 1;
     }
     println!("\nall steps took {:.1} s", start.elapsed().as_secs_f64());
-    println!("{total} passed, 0 failed");
-    ExitCode::SUCCESS
+    println!("{}", summary(passed, 0, skipped));
+    Ok(ExitCode::SUCCESS)
 }

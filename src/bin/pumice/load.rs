@@ -39,7 +39,7 @@ pub(crate) fn load(args: &Load, notes: &mut Notes) -> Result<Outcome> {
         Durability::Disk => Duration::ZERO,
         Durability::Buffered => BUFFERED_PAUSE,
     };
-    let acks = Acks::start(&db, pause, args.acks)?;
+    let acks = Acks::start(&db, pause, args.acks, notes)?;
     let loaded = load_all(&db, &mut input, &shape, args.batch.get(), &acks, &progress);
     // What was accepted before a bad line is safe as well, and said to be.
     let acknowledged = acks.finish(loaded.is_ok());

@@ -72,7 +72,7 @@ pub(crate) fn is_closed_pipe(error: &Error) -> bool {
 }
 
 /// Things worth knowing that are no failure. Kept to the end, so that a failure is one line.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Notes(Vec<String>);
 
 impl Notes {

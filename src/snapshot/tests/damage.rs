@@ -2,6 +2,9 @@
 //! cut to. Each must be reported or harmless, without a panic and without reading past the end.
 
 use super::*;
+use crate::format::snapshot::{
+    BlockWriter, Child, Footer, KIND_INDEX, KIND_LEAF, LeafEntry, Span, encode_counts, encode_drops,
+};
 
 /// Fails a test that asks for bytes beyond the file, or for more than the file has.
 #[derive(Clone)]
@@ -191,4 +194,63 @@ fn noise_with_right_checksums_is_refused() {
             }
         }
     }
+}
+
+/// A file of a few kilobytes with two ways from every index block to the next, so with 2^`levels` to its one leaf.
+fn shared_children(levels: u32) -> Vec<u8> {
+    let key = key("c", "k");
+    let mut file = HEADER.encode();
+    let mut writer = BlockWriter::default();
+    let mut tail = Vec::new();
+    LeafEntry::write_tail(1, None, &mut tail);
+    writer.push(&key, &tail);
+    let mut span = Span { offset: file.len() as u64, len: 0 };
+    span.len = writer.write(KIND_LEAF, &mut file) as u64;
+    for _ in 0..levels {
+        tail.clear();
+        Child { offset: span.offset, values_len: 0, block_len: span.len }.write_tail(&mut tail);
+        writer.push(&key, &tail);
+        writer.push(&key, &tail);
+        span.offset = file.len() as u64;
+        span.len = writer.write(KIND_INDEX, &mut file) as u64;
+    }
+    let mut section = |bytes: Vec<u8>| {
+        file.extend_from_slice(&bytes);
+        Span { offset: (file.len() - bytes.len()) as u64, len: bytes.len() as u64 }
+    };
+    let drops = section(encode_drops(&[]));
+    let counts = section(encode_counts(&[("c".to_owned(), 0, 1)]));
+    let file_len = counts.end() + 160;
+    let (root, root_level) = (span, levels);
+    let footer = Footer {
+        header: HEADER,
+        root,
+        root_level,
+        drops,
+        counts,
+        entries: 1,
+        documents: 0,
+        digest: 0,
+        file_len,
+    };
+    file.extend(footer.encode());
+    file
+}
+
+#[test]
+fn an_index_with_too_many_ways_through_it_is_refused() {
+    let table = open(&shared_children(20));
+    let mut problems = 0;
+    block_on(table.check(&mut |_| problems += 1));
+    assert!((1..100).contains(&problems), "{problems}");
+    assert!(scan(&table, ALL, Direction::Forward, true).is_err());
+    assert!(scan(&table, ALL, Direction::Reverse, false).is_err());
+}
+
+#[test]
+fn a_sequence_number_that_none_can_follow_is_refused() {
+    let last = SnapshotHeader { sequence: u64::MAX, ..HEADER };
+    assert!(SnapshotHeader::decode(&last.encode()).is_err());
+    let before = SnapshotHeader { sequence: u64::MAX - 1, ..HEADER };
+    assert_eq!(SnapshotHeader::decode(&before.encode()), Ok(before));
 }

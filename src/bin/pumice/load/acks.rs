@@ -2,35 +2,38 @@
 //! soon as they are and never before.
 //!
 //! Batches are handed over once they are accepted; a thread of its own syncs, so that reading the next lines and
-//! waiting for the disk go on at the same time, and batches that come meanwhile share a sync.
+//! waiting for the disk go on at the same time, and batches that come meanwhile share a sync. A sync that fails ends the
+//! program: whoever feeds it may be waiting for an acknowledgement before sending more.
 
+use crate::output::Notes;
 use pumice::blocking::Db;
 use pumice::{Error, ErrorKind, Result};
 use std::io::{self, Write};
+use std::process;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub(super) struct Acks {
     accepted: Sender<u64>,
-    thread: JoinHandle<Result<Printer>>,
+    thread: JoinHandle<Printer>,
 }
 
 impl Acks {
     /// Syncs at once when there is something to sync, or `pause` later. Prints if asked to.
-    pub(super) fn start(db: &Db, pause: Duration, print: bool) -> Result<Self> {
+    pub(super) fn start(db: &Db, pause: Duration, print: bool, notes: &Notes) -> Result<Self> {
         let (sender, accepted) = mpsc::channel();
-        let db = db.clone();
+        let (db, notes) = (db.clone(), notes.clone());
         let printer = Printer { printed: None, silent: !print, failure: None };
         let thread = thread::Builder::new().name("acks".to_owned());
-        let thread = thread.spawn(move || sync_all(&db, &accepted, pause, printer));
+        let thread = thread.spawn(move || sync_all(&db, &accepted, pause, printer, &notes));
         let thread = thread.map_err(|e| Error::io("start a thread", "acks", e))?;
         Ok(Self { accepted: sender, thread })
     }
 
     /// The first `lines` lines are accepted by the database.
     pub(super) fn accepted(&self, lines: u64) {
-        // Without a receiver a sync has failed: the next batch fails for it, or the end does.
+        // Without a receiver the thread has panicked, and `finish` says so.
         let _ = self.accepted.send(lines);
     }
 
@@ -38,7 +41,7 @@ impl Acks {
     pub(super) fn finish(self, complete: bool) -> Result<()> {
         drop(self.accepted);
         let broken = || Error::new(ErrorKind::Io, "the thread that syncs ended early");
-        let mut printer = self.thread.join().map_err(|_| broken())??;
+        let mut printer = self.thread.join().map_err(|_| broken())?;
         if complete && printer.printed.is_none() {
             printer.write(0);
         }
@@ -46,14 +49,23 @@ impl Acks {
     }
 }
 
-fn sync_all(db: &Db, accepted: &Receiver<u64>, pause: Duration, mut printer: Printer) -> Result<Printer> {
+fn sync_all(
+    db: &Db,
+    accepted: &Receiver<u64>,
+    pause: Duration,
+    mut printer: Printer,
+    notes: &Notes,
+) -> Printer {
     for lines in accepted {
         thread::sleep(pause);
         let lines = accepted.try_iter().last().unwrap_or(lines);
-        db.sync()?;
+        if let Err(error) = db.sync() {
+            notes.print_failure(&error);
+            process::exit(2);
+        }
         printer.print(lines);
     }
-    Ok(printer)
+    printer
 }
 
 struct Printer {

@@ -1,0 +1,145 @@
+//! Faults on top of faults: what a failed process left is opened, and that fails too, at each of its calls.
+
+use crate::fault::{Fault, How, Manner, manners};
+use crate::support::hooked::{Hooked, Op, Part};
+use crate::support::page_cache::PageCache;
+use crate::told::Told;
+use crate::workload::{check_after, check_closed, documents};
+use crate::{any, figures, run, soak};
+use pumice::blocking::Db;
+use pumice::{ErrorKind, Options};
+use std::sync::Arc;
+
+/// What processes left that failed at one call or another, with what they were told.
+fn left_behind() -> Vec<(PageCache, Told)> {
+    let mut left = Vec::new();
+    let parts = [Some(Part::Half), Some(Part::All), None, Some(Part::AllButOne)];
+    for (n, at) in (0..).step_by(if soak() { 3 } else { 11 }).enumerate() {
+        let how = if n % 2 == 0 { How::FromThenOn } else { How::Once };
+        let manner = Manner { how, kind: ErrorKind::Io, part: parts[n % parts.len()] };
+        let cache = PageCache::new();
+        let fault = Fault::new(at, manner, any, Some(cache.clone()));
+        let told = run(cache.clone(), &fault);
+        // A power cut, or just the end of the process.
+        let cache = if n % 3 == 0 { cache.after_a_power_cut() } else { cache };
+        left.push((cache, told));
+        if !fault.hit() {
+            return left;
+        }
+    }
+    unreachable!("every workload ends")
+}
+
+/// Opens, writes, compacts and closes. Whatever is acknowledged makes what was found certain.
+fn use_again(storage: PageCache, fault: &Arc<Fault>, told: &mut Told) {
+    let db = match Db::open_with(Hooked::new(storage, fault), Options::new().compact_at(None)) {
+        Ok(db) => db,
+        Err(error) => {
+            assert!(fault.hit() && error.kind() == fault.kind(), "{error}");
+            return;
+        }
+    };
+    let found = documents(&db).ok();
+    told.poisoned = false;
+    for n in 0..2 {
+        let written = db.collection("c").put(&format!("again {n}"), &n);
+        if let (true, Some(found)) = (written.is_ok() && n == 0, &found) {
+            told.stays(found);
+        }
+        told.wrote(&[&format!("again {n}")], Some(n), &written);
+    }
+    if let Err(error) = db.compact() {
+        // The background task may have met the failure of the log before.
+        assert!(fault.hit() && (error.kind() == fault.kind() || db.health().is_err()), "{error}");
+    }
+    if let Err(error) = db.close() {
+        assert!(fault.hit() && error.kind() == ErrorKind::Poisoned, "{error}");
+    }
+    assert_eq!(fault.retries(), 0, "the log was written to after a failure");
+}
+
+/// Says, when a check fails, where.
+struct Context<'a>(&'a str);
+
+impl Drop for Context<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0);
+        }
+    }
+}
+
+/// Goes through the calls of `use_again` that count, for everything that was left behind.
+fn every_call_of_an_opening(counts: fn(Op, &str) -> bool) -> u64 {
+    let mut points = 0;
+    for (n, (left, told)) in left_behind().into_iter().enumerate() {
+        for (m, manner) in manners().enumerate() {
+            // All ten manners in a soak, two of them for each state otherwise.
+            if !soak() && m % 5 != n % 5 {
+                continue;
+            }
+            for at in 0.. {
+                let (cache, mut told) = (left.copy(), told.clone());
+                let fault = Fault::new(at, manner, counts, Some(cache.clone()));
+                use_again(cache.clone(), &fault, &mut told);
+                let context = format!("state {n}, {manner:?}, call {at}: {}", fault.met());
+                let _context = Context(&context);
+                let cut = cache.after_a_power_cut();
+                let found = check_after(|| cut.clone(), &told);
+                check_closed(cut.after_a_power_cut(), &found);
+                let found = check_after(|| cache.clone(), &told);
+                check_closed(cache.after_a_power_cut(), &found);
+                if !fault.hit() {
+                    break;
+                }
+                points += 1;
+            }
+        }
+    }
+    points
+}
+
+#[test]
+fn every_call_fails_while_recovering_from_a_failure() {
+    let points = every_call_of_an_opening(any);
+    assert!(points > 500, "only {points} calls");
+    figures::keep("faults-recovery", &[("points", points)]);
+}
+
+/// Reading alone fails: nothing is changed by an opening that could not read what it would have to change.
+#[test]
+fn every_read_fails_while_opening() {
+    fn read(op: Op, _: &str) -> bool {
+        matches!(op, Op::List | Op::Len | Op::ReadAt)
+    }
+    let points = every_call_of_an_opening(read);
+    assert!(points > 100, "only {points} calls");
+    figures::keep("faults-reads", &[("points", points)]);
+}
+
+/// The seal of a close is in the page cache, but its sync failed: the medium never gets it. The next process finds the
+/// log sealed, and must not append behind that hole.
+#[test]
+fn what_is_written_behind_a_seal_that_was_never_synced_stays() {
+    fn sync_of_the_log(op: Op, name: &str) -> bool {
+        op == Op::Sync && name.ends_with(".log")
+    }
+    let cache = PageCache::new();
+    let manner = Manner { how: How::Once, kind: ErrorKind::Io, part: None };
+    // The segment's own, that of the first write, that of the seal.
+    let fault = Fault::new(2, manner, sync_of_the_log, Some(cache.clone()));
+    let db = Db::open_with(Hooked::new(cache.clone(), &fault), Options::new()).unwrap();
+    db.collection("c").put("before", &1).unwrap();
+    assert_eq!(db.close().unwrap_err().kind(), ErrorKind::Poisoned);
+    assert!(fault.hit());
+    drop(db);
+    let db = Db::open_with(cache.clone(), Options::new()).unwrap();
+    assert!(!db.recovery().unclean, "the seal is found");
+    db.collection("c").put("behind", &2).unwrap();
+    let cut = cache.after_a_power_cut();
+    db.close().unwrap();
+    let db = Db::open_with(cut, Options::new()).unwrap();
+    let wanted = [("before".to_owned(), 1), ("behind".to_owned(), 2)].into();
+    assert_eq!(documents(&db).unwrap(), wanted);
+    db.close().unwrap();
+}

@@ -1,0 +1,69 @@
+//! `cargo xtask reliability`: everything that can break a database, for all engines, and the page with the figures.
+
+mod page;
+
+use crate::setup;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::PathBuf;
+use xshell::{Shell, cmd};
+
+const PAGE: &str = "docs/reliability.md";
+/// The tests that keep figures; those that are not there yet show a dash.
+const TESTS: &[&str] = &[
+    "concurrency",
+    "crash",
+    "crash_opfs",
+    "damage",
+    "faults",
+    "losses",
+    "model",
+    "pool",
+    "recovery",
+    "shuttle",
+];
+
+pub fn run(sh: &Shell) -> Result<()> {
+    let figures = figures_dir(sh)?;
+    // Figures of another day must not pass for those of today.
+    if figures.exists() {
+        fs::remove_dir_all(&figures)?;
+    }
+    let _figures = sh.push_env("PUMICE_FIGURES", &figures);
+    run_harness(sh)?;
+    let there = |name: &&&str| {
+        [format!("tests/{name}.rs"), format!("tests/{name}/main.rs")].iter().any(|f| sh.path_exists(f))
+    };
+    let tests: Vec<String> =
+        TESTS.iter().filter(there).flat_map(|name| ["--test".to_owned(), (*name).to_owned()]).collect();
+    cmd!(sh, "cargo test --release --all-features {tests...}").run()?;
+    write_page(sh)
+}
+
+/// Puts the figures that are there into the page.
+pub fn write_page(sh: &Shell) -> Result<()> {
+    let path = sh.current_dir().join(PAGE);
+    let text = fs::read_to_string(&path).context(PAGE)?;
+    fs::write(&path, page::fill(&text, &page::figures(sh, &figures_dir(sh)?)?)?)?;
+    println!("The figures are in {PAGE}");
+    Ok(())
+}
+
+fn figures_dir(sh: &Shell) -> Result<PathBuf> {
+    Ok(setup::target_dir(sh)?.join("figures"))
+}
+
+/// All ways of breaking, for all engines, in release: what the others' engines check only in debug builds is not what
+/// their users have.
+pub fn run_harness(sh: &Shell) -> Result<()> {
+    setup::system_tools(sh)?;
+    let pumice = setup::release_binary(sh)?;
+    let harness = setup::harness(sh, "release")?;
+    for name in ["kills", "io-errors", "full-disk"] {
+        cmd!(sh, "{harness} {name} --pumice {pumice}").run()?;
+    }
+    for name in ["engine-kills", "power-cuts", "bit-flips"] {
+        cmd!(sh, "{harness} {name}").run()?;
+    }
+    Ok(())
+}
