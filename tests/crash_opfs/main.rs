@@ -20,6 +20,7 @@ mod check;
 mod disk;
 #[path = "../crash/explore.rs"]
 mod explore;
+mod kills;
 mod recording;
 mod slot;
 #[path = "../support/mod.rs"]

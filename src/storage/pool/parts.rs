@@ -8,7 +8,7 @@ use crate::storage::platform::MaybeShared;
 /// What is written is volatile until [`flush`](Self::flush). The *name* of a file that [`open`](Self::open) made may be
 /// lost in a power cut for a minute, with everything in it, whatever is flushed.
 ///
-/// All methods but `list` and `open` are called with the numbers of open files only, one at a time.
+/// All methods but `list` and `open` are called with the numbers of open files only.
 ///
 /// # Errors
 /// Every method fails when the platform does; a full medium is [`Full`](crate::ErrorKind::Full).
@@ -21,7 +21,7 @@ pub trait SlotFiles: MaybeShared + 'static {
     /// When they cannot be listed.
     async fn list(&self) -> Result<Vec<u32>>;
 
-    /// Opens the file; makes it, empty, when it is missing.
+    /// Opens the file; makes it, empty, when it is missing. Does nothing when this handle has it open.
     ///
     /// # Errors
     /// [`Busy`](crate::ErrorKind::Busy) while another handle has it open.
