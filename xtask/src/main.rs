@@ -38,6 +38,14 @@ enum Command {
         #[arg(long)]
         page_only: bool,
     },
+    /// Feeds decoders and engine with inputs that libFuzzer makes up
+    ///
+    /// Needs a C++ compiler. What each target tries and must hold is in fuzz/README.md.
+    Fuzz {
+        /// How long each of the targets goes on after its corpus
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Measures the engine
     Bench {
         /// Handed to the benchmark, such as a part of the name of the ones to run
@@ -65,6 +73,7 @@ fn run() -> Result<ExitCode> {
         Command::Demo => demo::run(&sh)?,
         Command::Test { leave_out } => return test::run(&sh, &leave_out),
         Command::Bench { args } => bench::run(&sh, &args)?,
+        Command::Fuzz { seconds } => fuzz::run(&sh, seconds)?,
         Command::Reliability { page_only: true } => reliability::write_page(&sh)?,
         Command::Reliability { page_only: false } => reliability::run(&sh)?,
         Command::Soak => soak::run(&sh)?,
