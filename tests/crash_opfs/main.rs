@@ -17,6 +17,7 @@ mod ageing;
 mod chance;
 #[path = "../crash/check.rs"]
 mod check;
+mod contract;
 mod disk;
 #[path = "../crash/explore.rs"]
 mod explore;

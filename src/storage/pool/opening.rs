@@ -53,11 +53,13 @@ pub(super) async fn open(files: &impl SlotFiles, journal: &impl Journal, now: u6
 /// What was read may be in the page cache only, left there by a process that was killed: it is made durable before
 /// anything is built on it.
 fn aged(files: &impl SlotFiles, number: u32, name: Option<&str>, age: Age) -> Result<Slot> {
+    files.flush(number)?;
     let len = files.len(number)?;
+    // Only now: until it was durable that the slot is free, what it holds might have been a file.
     if name.is_none() && len != DATA {
         files.truncate(number, DATA)?;
+        files.flush(number)?;
     }
-    files.flush(number)?;
     let file = name.map(|name| File { len: len.saturating_sub(DATA), ..File::new(name) });
     Ok(Slot { age, file, failed: None })
 }
