@@ -5,7 +5,7 @@ use super::{Db, Entry, Keys, Scan};
 use crate::document::{check_collection, check_key, minify, sort_key};
 use crate::error::Result;
 use crate::log::group_commit::Caller;
-use crate::log::queue::{Want, WriteOp};
+use crate::log::queue::WriteOp;
 use crate::options::Durability;
 use crate::storage::{PlatformStorage, Storage};
 use crate::text::JsonText;
@@ -109,15 +109,12 @@ impl<S: Storage> Collection<S> {
             Some(exists) => exists,
             None => core.state.contains(&sort_key(&self.name, key)).await?,
         };
-        if pending == Some(false) {
-            // Whoever removed it may still fail, and then it is there.
+        if pending == Some(false) || !exists && self.db.durability() == Durability::Disk {
+            // Whoever removed it may still fail, or have been buffered, and then it is there again.
             core.commit.sync(caller).await?;
         }
         if exists {
             self.write(&[WriteOp::Delete { collection: &self.name, key }], caller).await?;
-        } else if self.db.durability() == Durability::Disk {
-            // A buffered write may have removed it, and be seen before it is durable.
-            core.commit.until(Want::Durable(core.state.visible()), caller).await?;
         }
         Ok(exists)
     }

@@ -96,13 +96,11 @@ async fn remove_all<S: Storage>(storage: &S, files: &[SegmentFile]) -> Result<()
 
 async fn resume<S: Storage>(storage: &Arc<S>, segment: &Loaded, end: &End) -> Result<Writable<S>> {
     let bytes = end.valid_len as u64;
-    // The storage may have grown the file ahead; appending goes on at the end that counts. The seal is written anew:
-    // where its sync failed, the page cache may have it and the medium never get it, and what is appended behind such
-    // a hole would be lost with it.
+    // The storage may have grown the file ahead; appending goes on at the end that counts.
+    storage.truncate(&segment.file.name, bytes).await?;
     let sound = segment.bytes.get(..end.valid_len).unwrap_or_default();
     let seal = sound.strip_suffix(b"\n").and_then(|lines| memrchr(b'\n', lines)).map_or(0, |at| at + 1);
-    storage.truncate(&segment.file.name, seal as u64).await?;
-    storage.append(&segment.file.name, sound.get(seal..).unwrap_or_default()).await?;
+    let seal = sound.get(seal..).unwrap_or_default().to_vec();
     let active = Segment {
         name: segment.file.name.clone(),
         first: segment.header.first,
@@ -110,7 +108,7 @@ async fn resume<S: Storage>(storage: &Arc<S>, segment: &Loaded, end: &End) -> Re
         bytes,
     };
     let header = &segment.header;
-    let writer = LogWriter::resume(Arc::clone(storage), header.store, header.epoch, active, end.chain);
+    let writer = LogWriter::resume(Arc::clone(storage), header.store, header.epoch, active, end.chain, seal);
     Ok(Writable { writer, resumed: true, previous_cut: None })
 }
 

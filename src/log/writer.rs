@@ -27,19 +27,34 @@ pub(crate) struct LogWriter<S> {
     /// The last record in the file.
     chain: Chain,
     unsynced: bool,
+    /// The seal that opening found at the end, until it is written anew.
+    found_seal: Option<Vec<u8>>,
 }
 
 impl<S: Storage> LogWriter<S> {
-    /// Goes on in `active`, an existing segment that ends soundly in `chain`. What was read from it may not be durable
-    /// yet: a process can be killed between writing a seal and syncing it.
+    /// Goes on in `active`, an existing segment that ends soundly in `chain` and with the line `seal`. What was read
+    /// from it may not be durable yet: a process can be killed between writing a seal and syncing it.
     pub(crate) fn resume(
         storage: Arc<S>,
         store: [u8; 16],
         epoch: u64,
         active: Segment,
         chain: Chain,
+        seal: Vec<u8>,
     ) -> Self {
-        Self { storage, store, epoch, active, chain, unsynced: true }
+        Self { storage, store, epoch, active, chain, unsynced: true, found_seal: Some(seal) }
+    }
+
+    /// Writes the seal that opening found anew, before anything comes behind it. Where its sync failed, the page cache
+    /// may have it and the medium never get it, and what stands behind such a hole would be lost with it.
+    async fn renew_seal(&mut self) -> Result<()> {
+        if let Some(seal) = self.found_seal.take() {
+            self.unsynced = true;
+            let start = self.active.bytes.saturating_sub(seal.len() as u64);
+            self.storage.truncate(&self.active.name, start).await?;
+            self.storage.append(&self.active.name, &seal).await?;
+        }
+        Ok(())
     }
 
     /// Makes a segment that begins after `chain`, durably, with `carried` lines copied from the segment before.
@@ -58,7 +73,8 @@ impl<S: Storage> LogWriter<S> {
         storage.append(&name, &bytes).await?;
         storage.sync(&name).await?;
         let active = Segment { name, first: header.first, last: chain.last(), bytes: bytes.len() as u64 };
-        Ok(Self { storage, store: header.store, epoch: header.epoch, active, chain, unsynced: false })
+        let (store, epoch) = (header.store, header.epoch);
+        Ok(Self { storage, store, epoch, active, chain, unsynced: false, found_seal: None })
     }
 
     pub(crate) fn active(&self) -> &Segment {
@@ -71,6 +87,7 @@ impl<S: Storage> LogWriter<S> {
 
     /// Appends lines that lead to `chain`.
     pub(crate) async fn append(&mut self, lines: &[u8], chain: Chain) -> Result<()> {
+        self.renew_seal().await?;
         self.unsynced = true;
         self.storage.append(&self.active.name, lines).await?;
         self.active.bytes += lines.len() as u64;
@@ -100,6 +117,7 @@ impl<S: Storage> LogWriter<S> {
 
     /// Moves on to a new segment. Returns the one that is complete now, all of it durable.
     pub(crate) async fn rotate(&mut self) -> Result<Segment> {
+        self.renew_seal().await?;
         self.sync().await?;
         let header = Header {
             store: self.store,
