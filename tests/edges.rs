@@ -4,7 +4,7 @@
 mod support;
 
 use pumice::blocking::Db;
-use pumice::{ErrorKind, Options, RecoveryMode, SyncDiskStorage};
+use pumice::{Durability, ErrorKind, Options, RecoveryMode, SyncDiskStorage};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -155,4 +155,13 @@ fn an_epoch_is_never_given_out_twice() {
     damage(second.path(), 4);
     let _db = open_as(second.path(), RecoveryMode::PointInTime).unwrap();
     assert_eq!(epochs(second.path()), 3);
+}
+
+#[test]
+fn the_longest_flush_interval_there_is_works() {
+    let dir = tempdir().unwrap();
+    let options = Options::new().durability(Durability::Buffered).flush_interval(Duration::MAX);
+    let db = Db::open_with(SyncDiskStorage::open(dir.path()).unwrap(), options).unwrap();
+    db.collection("c").put("k", &1).unwrap();
+    db.close().unwrap();
 }

@@ -319,10 +319,10 @@ impl<'a> Rest<'a> {
         digits.parse().ok()
     }
 
-    /// A string without escapes.
+    /// A string without escapes, and without what must be escaped.
     fn string(&mut self) -> Option<&'a str> {
         let inner = self.0.strip_prefix('"')?;
-        let end = memchr::memchr2(b'"', b'\\', inner.as_bytes())?;
+        let end = inner.bytes().position(|b| b < 0x20 || b == b'"' || b == b'\\')?;
         let (text, rest) = inner.split_at_checked(end)?;
         self.0 = rest.strip_prefix('"')?;
         Some(text)
@@ -464,6 +464,20 @@ mod tests {
             r#"{"_s":1042,"_p":"9a3f01c2","_w":1036,"_t":1790000000000,"cmd":"INSERT","collection":"users","key":"u7","value":{"name":"Ada"}"#
         );
         assert_eq!(trailer, format!(",\"_x\":\"{:08x}\"}}", crc32c::crc32c(body.as_bytes())));
+    }
+
+    /// Read as it stands, such a record could not be written anew.
+    #[test]
+    fn what_must_be_escaped_is_refused_unescaped() {
+        for byte in (0..0x20).chain([0x7f]) {
+            let mut body = line_of(&put("k.k", "1"));
+            body.truncate(body.len() - TRAILER_BYTES);
+            let at = body.windows(3).position(|text| text == b"k.k").unwrap() + 1;
+            body[at] = byte;
+            push_trailer(&mut body, 0);
+            body.pop();
+            assert_eq!(decode(&body).is_ok(), byte == 0x7f, "{byte:#x}");
+        }
     }
 
     #[test]

@@ -55,10 +55,10 @@ impl Files {
         self.segments.is_empty() && self.snapshots.is_empty() && self.end_marks.is_empty()
     }
 
-    /// The last record that a database of this epoch must have, by what its closing left.
-    pub(crate) fn marked_end(&self, epoch: u64) -> u64 {
+    /// What names the last record that a log of this epoch must have.
+    pub(crate) fn last_end_mark(&self, epoch: u64) -> Option<EndMark> {
         let marks = self.end_marks.iter().filter(|mark| mark.epoch >= epoch);
-        marks.map(|mark| mark.sequence).max().unwrap_or(0)
+        marks.max_by_key(|mark| mark.sequence).copied()
     }
 
     /// The highest epoch that a closing has left a mark of; 0 without any.
@@ -150,13 +150,24 @@ pub(crate) async fn copy_to_quarantine<S: Storage>(
         name = format!("{stem}.{copy}");
     }
     storage.create(&name).await?;
-    storage.append(&name, bytes).await?;
-    storage.sync(&name).await?;
-    if storage.read_at(&name, 0, usize::MAX).await? != bytes {
+    match write_copy(storage, &name, bytes).await {
+        Ok(()) => Ok(name),
+        Err(error) => {
+            // Every opening on a full disk would leave another part of a copy.
+            let _ = storage.remove(&name).await;
+            Err(error)
+        }
+    }
+}
+
+async fn write_copy<S: Storage>(storage: &S, name: &str, bytes: &[u8]) -> Result<()> {
+    storage.append(name, bytes).await?;
+    storage.sync(name).await?;
+    if storage.read_at(name, 0, usize::MAX).await? != bytes {
         let message = "the copy of damaged bytes does not read back; nothing was changed, check the disk";
         return Err(Error::corrupt(name, 0, message));
     }
-    Ok(name)
+    Ok(())
 }
 
 /// Removes a file that is no longer needed, if it is there.

@@ -164,7 +164,7 @@ impl<S: Storage> GroupCommit<S> {
     /// How long buffered records may still wait for their sync; `None` when none does.
     pub(crate) fn sync_due_in(&self, queue: &Queue) -> Option<Duration> {
         // Begun early enough that the sync itself fits into the promised interval.
-        let patience = self.options.flush_interval * 3 / 4;
+        let patience = self.options.flush_interval / 4 * 3;
         queue
             .unsynced_since
             .map(|since| patience.saturating_sub(sync::now().saturating_duration_since(since)))

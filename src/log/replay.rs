@@ -7,6 +7,7 @@ use super::files::{Files, SegmentFile};
 use super::writer::Segment;
 use crate::document::sort_key;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::end_mark::EndMark;
 use crate::format::line::{Header, LineError};
 use crate::format::segment::{self, Chain, End, Write};
 use crate::options::RecoveryMode;
@@ -75,7 +76,8 @@ pub(super) async fn replay<S: Storage>(
     check_start(&replayed.loaded, &unfinished, files, covered)?;
     let epoch = replayed.loaded.last().map_or(0, |segment| segment.header.epoch);
     replayed.newest_epoch = replayed.loaded.iter().map(|segment| segment.header.epoch).max().unwrap_or(0);
-    let marked_end = files.marked_end(epoch);
+    let mark = files.last_end_mark(epoch);
+    let marked_end = mark.map_or(0, |mark| mark.sequence);
     walk_all(&mut replayed, &unfinished, covered, marked_end, mode, memtable)?;
     let end = replayed.ends.last().map_or(covered, |end| end.chain.last());
     let given_up = replayed.given_up.first().map(|f| f.first);
@@ -97,9 +99,11 @@ pub(super) async fn replay<S: Storage>(
             replayed.leftovers.push(file);
         }
     }
-    if end.max(covered) < marked_end {
+    if let Some(mark) = mark
+        && end.max(covered) < mark.sequence
+    {
         if mode != RecoveryMode::PointInTime {
-            return Err(replayed.cut_short(end, marked_end));
+            return Err(replayed.cut_short(end, mark));
         }
         replayed.history_changed = true;
     }
@@ -296,10 +300,12 @@ impl Replayed {
     }
 
     /// The log ends soundly, but too early.
-    fn cut_short(&self, end: u64, marked_end: u64) -> Error {
+    fn cut_short(&self, end: u64, mark: EndMark) -> Error {
         let message = format!(
-            "the log ends at record {end}, but the database was closed at record {marked_end}; put the log's files \
-             back, restore a backup, or open it with another `RecoveryMode`"
+            "the log ends at record {end}, but the database was closed at record {}, as {} says; put the log's files \
+             back, restore a backup, or open it with another `RecoveryMode`",
+            mark.sequence,
+            mark.file_name()
         );
         match self.loaded.last().zip(self.ends.last()) {
             Some((segment, end)) => Error::corrupt(segment.file.name.clone(), end.valid_len as u64, message),

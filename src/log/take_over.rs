@@ -33,7 +33,6 @@ pub(super) async fn make_writable<S: Storage>(
     store: [u8; 16],
     report: &mut Recovery,
 ) -> Result<Writable<S>> {
-    trim(&**storage, replayed).await?;
     // The beginning of a segment that was never finished, most likely, but nothing tells.
     for file in &replayed.unreadable {
         keep_copy(&**storage, file).await?;
@@ -44,6 +43,7 @@ pub(super) async fn make_writable<S: Storage>(
         && end.sealed
         && end.damage.is_none()
     {
+        trim(&**storage, replayed).await?;
         remove_all(&**storage, &replayed.leftovers).await?;
         return resume(storage, segment, end).await;
     }
@@ -64,7 +64,7 @@ pub(super) async fn make_writable<S: Storage>(
     for file in replayed.given_up.iter().rev() {
         remove_if_there(&**storage, &file.name).await?;
     }
-    let created = take_over(storage, files, tail, store, epoch_after(files, replayed)).await?;
+    let created = take_over(storage, files, replayed, store).await?;
     remove_all(&**storage, &replayed.leftovers).await?;
     Ok(created)
 }
@@ -124,11 +124,11 @@ fn epoch_after(files: &Files, replayed: &Replayed) -> u64 {
 async fn take_over<S: Storage>(
     storage: &Arc<S>,
     files: &Files,
-    tail: Option<(&Loaded, &End)>,
+    replayed: &Replayed,
     store: [u8; 16],
-    epoch: u64,
 ) -> Result<Writable<S>> {
-    let Some((segment, end)) = tail else {
+    let epoch = epoch_after(files, replayed);
+    let Some((segment, end)) = replayed.loaded.last().zip(replayed.ends.last()) else {
         let header = Header { store, epoch, first: 1, previous: 0, previous_len: 0, carried: 0 };
         let generation = files.next_generation(header.first);
         let writer = LogWriter::create(Arc::clone(storage), &header, generation, &[], Chain::START).await?;
@@ -147,6 +147,9 @@ async fn take_over<S: Storage>(
     };
     let generation = files.next_generation(header.first);
     let writer = LogWriter::create(Arc::clone(storage), &header, generation, &carried, end.chain).await?;
+    // Only now: a segment whose sync failed reads well from the page cache and is not on the disk. The new one holds
+    // anew what it carried over, unless its watermark says that a later sync reached that.
+    trim(&**storage, replayed).await?;
     if replaces {
         storage.remove(&segment.file.name).await?;
         Ok(Writable { writer, resumed: false, previous_cut: None })

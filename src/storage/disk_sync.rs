@@ -195,8 +195,12 @@ impl Storage for SyncDiskStorage {
             }
             Error::io("create", path.display().to_string(), e)
         })?;
-        file.sync_all().map_err(|e| Error::io("sync", path.display().to_string(), e))?;
-        sync_dir(&self.parent(name))?;
+        let durable = file.sync_all().map_err(|e| Error::io("sync", path.display().to_string(), e));
+        if let Err(error) = durable.and_then(|()| sync_dir(&self.parent(name))) {
+            // Left there, it would stand in the way of a second try.
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
         keep(&mut self.files(), name, OpenFile::created(path, file));
         Ok(())
     }

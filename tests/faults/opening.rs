@@ -159,3 +159,31 @@ fn behind_a_lost_seal(compacts: bool) {
         check(&cache.after_a_power_cut(), &[("before", 1), ("behind", 2)]);
     }
 }
+
+/// A segment that carries records over is in the page cache, but its sync failed. The next opening finds it whole, and
+/// must not cut the records off the segment they came from before they are durable elsewhere.
+#[test]
+fn records_stay_where_they_are_until_their_copies_are_durable() {
+    fn sync_of_the_log(op: Op, name: &str) -> bool {
+        op == Op::Sync && name.ends_with(".log")
+    }
+    fn creation(op: Op, _: &str) -> bool {
+        op == Op::Create
+    }
+    let cache = PageCache::new();
+    let db = Db::open_with(cache.clone(), Options::new()).unwrap();
+    db.collection("c").put("proven", &1).unwrap();
+    db.collection("c").put("last", &2).unwrap();
+    let killed = cache.copy();
+    let manner = Manner { how: How::Once, kind: ErrorKind::Io, part: None };
+    // The sync of the old segment, then that of the new one.
+    let fault = Fault::new(1, manner, sync_of_the_log, Some(killed.clone()));
+    Db::open_with(Hooked::new(killed.clone(), &fault), Options::new()).map(drop).unwrap_err();
+    assert!(fault.hit());
+    let fault = Fault::new(0, manner, creation, None);
+    Db::open_with(Hooked::new(killed.clone(), &fault), Options::new()).map(drop).unwrap_err();
+    assert!(fault.hit());
+    let db = Db::open_with(killed.after_a_power_cut(), Options::new()).unwrap();
+    let wanted = [("last".to_owned(), 2), ("proven".to_owned(), 1)];
+    assert_eq!(documents(&db).unwrap(), wanted.into());
+}
