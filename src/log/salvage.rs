@@ -83,14 +83,14 @@ pub(crate) async fn open<S: Storage>(
     let last = found.last;
     let marked_end = files.end_marks.iter().max().map_or(0, |mark| mark.sequence);
     if last < marked_end {
-        let message = format!("records {} to {marked_end} were not found", last + 1);
+        let message = format!("records {} to {marked_end} were not found", last.saturating_add(1));
         found.damage.push(Error::new(ErrorKind::Corrupt, message));
     }
     let report = Recovery { damage: std::mem::take(&mut found.damage), ..Recovery::default() };
     Ok(Opened {
         tables: Vec::new(),
         memtable: found.into_memtable(),
-        chain: Chain { next: last + 1, previous: 0 },
+        chain: Chain { next: last.saturating_add(1), previous: 0 },
         time: 0,
         store: [0; 16],
         epoch: 0,

@@ -6,6 +6,7 @@
 mod bench;
 mod demo;
 mod fuzz;
+mod mutants;
 mod reliability;
 mod setup;
 mod soak;
@@ -46,6 +47,14 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Changes the engine in many small ways and tells which of them no test notices
+    ///
+    /// Needs about half a minute for each of some 1,400 changes. What is known is in docs/reliability.md.
+    Mutants {
+        /// Handed to cargo-mutants, such as `--shard 0/5` or `--file src/log/replay.rs`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Measures the engine
     Bench {
         /// Handed to the benchmark, such as a part of the name of the ones to run
@@ -73,7 +82,8 @@ fn run() -> Result<ExitCode> {
         Command::Demo => demo::run(&sh)?,
         Command::Test { leave_out } => return test::run(&sh, &leave_out),
         Command::Bench { args } => bench::run(&sh, &args)?,
-        Command::Fuzz { seconds } => fuzz::run(&sh, seconds)?,
+        Command::Fuzz { seconds } => fuzz::run(&sh, fuzz::Effort::Seconds(seconds))?,
+        Command::Mutants { args } => mutants::run(&sh, &args)?,
         Command::Reliability { page_only: true } => reliability::write_page(&sh)?,
         Command::Reliability { page_only: false } => reliability::run(&sh)?,
         Command::Soak => soak::run(&sh)?,

@@ -2,27 +2,14 @@
 
 mod page;
 
-use crate::setup;
+use crate::fuzz::{self, Effort};
+use crate::{setup, test};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
 use xshell::{Shell, cmd};
 
 const PAGE: &str = "docs/reliability.md";
-/// The tests that keep figures; those that are not there yet show a dash.
-const TESTS: &[&str] = &[
-    "concurrency",
-    "crash",
-    "crash_opfs",
-    "damage",
-    "faults",
-    "losses",
-    "model",
-    "pool",
-    "recovery",
-    "shuttle",
-];
-
 pub fn run(sh: &Shell) -> Result<()> {
     let figures = figures_dir(sh)?;
     // Figures of another day must not pass for those of today.
@@ -31,12 +18,13 @@ pub fn run(sh: &Shell) -> Result<()> {
     }
     let _figures = sh.push_env("PUMICE_FIGURES", &figures);
     run_harness(sh)?;
-    let there = |name: &&&str| {
-        [format!("tests/{name}.rs"), format!("tests/{name}/main.rs")].iter().any(|f| sh.path_exists(f))
-    };
-    let tests: Vec<String> =
-        TESTS.iter().filter(there).flat_map(|name| ["--test".to_owned(), (*name).to_owned()]).collect();
-    cmd!(sh, "cargo test --release --all-features {tests...}").run()?;
+    cmd!(
+        sh,
+        "cargo test --release --all-features --test crash --test crash_opfs --test damage --test engine"
+    )
+    .run()?;
+    test::interleavings(sh)?;
+    fuzz::run(sh, Effort::Seconds(60))?;
     write_page(sh)
 }
 

@@ -96,14 +96,23 @@ pub fn harness(sh: &Shell, profile: &str) -> Result<PathBuf> {
 
 /// cargo-fuzz, which runs the programs in `fuzz/`.
 pub fn cargo_fuzz(sh: &Shell) -> Result<()> {
-    if cmd!(sh, "cargo fuzz --version").quiet().ignore_stdout().ignore_stderr().run().is_ok() {
+    subcommand(sh, "fuzz", "it needs the registry once and a C++ compiler")
+}
+
+/// cargo-mutants, which changes the engine.
+pub fn cargo_mutants(sh: &Shell) -> Result<()> {
+    subcommand(sh, "mutants", "it needs the registry once")
+}
+
+/// Installs `cargo NAME` where it is missing.
+fn subcommand(sh: &Shell, name: &str, needs: &str) -> Result<()> {
+    if cmd!(sh, "cargo {name} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok() {
         return Ok(());
     }
-    println!("Installing cargo-fuzz");
-    cmd!(sh, "cargo install cargo-fuzz --locked").run().context(
-        "cargo-fuzz could not be installed; it needs the registry once and a C++ compiler: run \
-         `cargo install cargo-fuzz --locked` where there are both",
-    )
+    println!("Installing cargo-{name}");
+    cmd!(sh, "cargo install cargo-{name} --locked").run().with_context(|| {
+        format!("cargo-{name} could not be installed; {needs}: run `cargo install cargo-{name} --locked` where that is")
+    })
 }
 
 /// Builds the `pumice` command for release and returns where it is.

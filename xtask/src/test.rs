@@ -2,7 +2,8 @@
 
 mod platform_table;
 
-use crate::{fuzz, setup};
+use crate::fuzz::{self, Effort};
+use crate::setup;
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,7 +49,7 @@ const STEPS: &[Step] = &[
         cmd!(sh, "cargo clippy --package pumice --tests -- -D warnings").run()?;
         Ok(cmd!(sh, "cargo test --package pumice --lib").run()?)
     }),
-    step("fuzzing, for a moment", |sh| fuzz::run(sh, 10)),
+    step("fuzzing, for a moment", |sh| fuzz::run(sh, Effort::Fixed)),
     step("documentation", |sh| {
         Ok(cmd!(sh, "cargo doc --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),

@@ -17,20 +17,17 @@ const ENGINES: [(&str, &str); 5] = [
     ("sqlite", "SQLite"),
     ("moltendb", "MoltenDB's algorithm"),
 ];
-/// Each promise of the page with how the names of its figures begin.
-const PROMISES: [(&str, &[&str]); 12] = [
-    ("1, 2", &["crash-"]),
+/// Each promise of the page that has figures, with their names; one that ends in `-` is a beginning of names.
+const PROMISES: [(&str, &[&str]); 9] = [
+    ("1, 2", &["crash-states"]),
     ("3", &["kills-command-line"]),
     ("4", &["power-cuts-ext4-pumice", "power-cuts-xfs-pumice"]),
-    ("5", &["damage", "bit-flips-pumice"]),
-    ("6", &["io-errors-command-line", "short-writes", "faults-", "pool-faults"]),
+    ("5", &["damage-", "bit-flips-pumice"]),
+    ("6", &["io-errors-command-line", "short-writes", "faults-"]),
     ("7", &["failing-sync", "full-disk"]),
-    ("8", &["browser-"]),
+    ("8", &["crash-states-opfs", "crash-states-pool-contract", "pool-faults"]),
     ("9", &["fuzz-"]),
-    ("10", &["model"]),
-    ("11", &["concurrency", "shuttle", "loom"]),
-    ("12", &["point-in-time"]),
-    ("13", &["losses"]),
+    ("11", &["stress-"]),
 ];
 
 type Figures = BTreeMap<String, Map<String, Value>>;
@@ -74,18 +71,40 @@ pub fn figures(sh: &Shell, dir: &Path) -> Result<String> {
 
 fn promises(text: &mut String, all: &Figures) -> Result<()> {
     writeln!(text, "| promise | figures |\n|---|---|")?;
-    for (promise, beginnings) in PROMISES {
-        let of_promise = |name: &&String| beginnings.iter().any(|beginning| name.starts_with(beginning));
+    for (promise, names) in PROMISES {
+        let of_promise = |name: &&String| {
+            names
+                .iter()
+                .any(|wanted| name.as_str() == *wanted || (wanted.ends_with('-') && name.starts_with(wanted)))
+        };
         let mut cell = Vec::new();
-        for name in all.keys().filter(of_promise).filter(|name| !name.ends_with("-moltendb")) {
-            let figures = all.get(name).into_iter().flatten();
-            let figures: Vec<_> =
-                figures.map(|(label, n)| format!("{} {n}", label.replace('_', " "))).collect();
-            cell.push(format!("`{name}`: {}", figures.join(", ")));
+        for name in all.keys().filter(of_promise) {
+            cell.push(format!("`{name}`: {}", states(all.get(name))));
+        }
+        if promise == "11" {
+            cell.extend(orders(all));
         }
         writeln!(text, "| {promise} | {} |", or_dash(cell.join("<br>")))?;
     }
     Ok(())
+}
+
+/// The orders of events of all scenarios together: those gone through wholly, and those picked by chance.
+fn orders(all: &Figures) -> Option<String> {
+    let scenarios = all.iter().filter(|(name, _)| name.starts_with("interleavings-"));
+    let scenarios: Vec<_> = scenarios.map(|(_, figures)| figures).collect();
+    let sum = |exhaustive: bool| -> u64 {
+        let kind = scenarios.iter().filter(|figures| (number(figures, "preemptions") > 0) == exhaustive);
+        kind.map(|figures| number(figures, "orders")).sum()
+    };
+    let count = scenarios.len();
+    (count > 0).then(|| {
+        format!(
+            "`interleavings`: scenarios {count}, every order up to one or two preemptions {}, orders by chance {}",
+            sum(true),
+            sum(false)
+        )
+    })
 }
 
 fn engines(text: &mut String, all: &Figures) -> Result<()> {
@@ -153,7 +172,7 @@ fn told(figures: &Map<String, Value>, said: &[(&str, &str)], cases: u64) -> Stri
     if bad.is_empty() { format!("**0** of {cases}") } else { format!("of {cases}: {}", bad.join(", ")) }
 }
 
-/// As the enumerator labels them.
+/// As the test labels them.
 fn states(figures: Option<&Map<String, Value>>) -> String {
     let figures = figures.into_iter().flatten();
     figures.map(|(label, n)| format!("{} {n}", label.replace('_', " "))).collect::<Vec<_>>().join(", ")

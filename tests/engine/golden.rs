@@ -1,13 +1,10 @@
 //! Guards against a change of the file format that nobody meant: databases written once must read the same for ever,
 //! and the same writes must give the same bytes.
 //!
-//! `PUMICE_GOLDEN=write cargo test --test golden` writes the files anew. See `tests/fixtures/README.md` before.
+//! `PUMICE_GOLDEN=write cargo test --test engine golden` writes the files anew. See `tests/fixtures/README.md` before.
 
 mod build;
 mod show;
-#[path = "../support/mod.rs"]
-mod support;
-
 use build::{Build, Files};
 use pumice::blocking::Db;
 use std::fs;

@@ -4,21 +4,19 @@
 
 mod fault;
 mod opening;
-#[path = "../support/mod.rs"]
-mod support;
 mod told;
 mod waiting;
 mod workload;
 
+use crate::support::figures;
+use crate::support::hooked::{Hooked, Op, Part};
+use crate::support::page_cache::PageCache;
+use crate::support::watchdog::within;
 use fault::{Fault, How, Manner, manners};
 use pumice::blocking::Db;
 use pumice::{ErrorKind, MemoryStorage, Options, Storage, SyncDiskStorage};
 use std::sync::Arc;
 use std::time::Duration;
-use support::figures;
-use support::hooked::{Hooked, Op, Part};
-use support::page_cache::PageCache;
-use support::watchdog::within;
 use told::Told;
 use workload::{check_after, check_closed, workload};
 
@@ -187,7 +185,7 @@ fn a_directory_behind_threads_bears_failures_like_memory() {
     let points = on_disk(|dir| {
         loop {
             // A handle that could not close leaves it to its threads to let the directory go.
-            match support::block_on(pumice::AsyncDiskStorage::open(dir)) {
+            match crate::support::block_on(pumice::AsyncDiskStorage::open(dir)) {
                 Err(error) if error.kind() == ErrorKind::Busy => std::thread::yield_now(),
                 opened => return opened.unwrap(),
             }

@@ -1,7 +1,9 @@
 //! Guards against the ways in which the storage layer that came before this one lost data, one test for each.
 
-mod support;
-
+use crate::support::hooked::{Hook, Hooked, Op, Part, Verdict};
+use crate::support::kill::{self, acknowledge, run_and_kill};
+use crate::support::log_file::lines;
+use crate::support::watchdog::within;
 use pumice::blocking::Db;
 use pumice::{Durability, Error, ErrorKind, MemoryStorage, Options, Storage, SyncDiskStorage};
 use std::collections::{BTreeSet, HashMap};
@@ -12,10 +14,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
-use support::hooked::{Hook, Hooked, Op, Part, Verdict};
-use support::kill::{self, acknowledge, run_and_kill};
-use support::log_file::lines;
-use support::watchdog::within;
 use tempfile::tempdir;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -182,7 +180,7 @@ fn a_kill_during_compactions_loses_nothing() {
     for round in 0..30_u64 {
         // Spread over the 120 ms in which some compactions fit.
         let after = Duration::from_micros(500 + round * 7919 % 120_000);
-        let said = run_and_kill("compacts_until_it_is_killed", dir.path(), &round.to_string(), after);
+        let said = run_and_kill("losses::compacts_until_it_is_killed", dir.path(), &round.to_string(), after);
         acknowledged.extend(said);
         let db = open(dir.path(), manual());
         let keys: BTreeSet<_> = db
@@ -279,7 +277,7 @@ fn a_second_process_is_kept_out() {
     let dir = tempdir().unwrap();
     let child = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "compacts_as_a_second_process"]).env(CHILD_DIR, dir.path());
+        command.args(["--exact", "losses::compacts_as_a_second_process"]).env(CHILD_DIR, dir.path());
         command.output().unwrap().status.code()
     };
     let db = open(dir.path(), manual());
@@ -466,7 +464,7 @@ fn steady_load(delay: Duration, pause: Option<Duration>, options: Options, async
         let document = serde_json::json!({"text": text, "n": n});
         accepted.push(Instant::now());
         if asynchronous {
-            support::block_on(db.as_async().collection("c").put("k", &document)).unwrap();
+            crate::support::block_on(db.as_async().collection("c").put("k", &document)).unwrap();
         } else {
             collection.put("k", &document).unwrap();
         }
@@ -535,7 +533,7 @@ fn needs_no_runtime_and_bears_any() {
                 thread::sleep(Duration::from_millis(1));
             }
         };
-        support::block_on(use_and_drop(dir.path(), 0));
+        crate::support::block_on(use_and_drop(dir.path(), 0));
         reopen();
         Builder::new_current_thread().build().unwrap().block_on(use_and_drop(dir.path(), 2));
         reopen();
@@ -548,7 +546,7 @@ fn needs_no_runtime_and_bears_any() {
             pumice::Db::open_with(storage, Options::new()).await.unwrap()
         });
         drop(runtime);
-        support::block_on(db.collection("c").put("after the runtime", &3)).unwrap();
+        crate::support::block_on(db.collection("c").put("after the runtime", &3)).unwrap();
         drop(db);
         reopen();
         assert_eq!(open(dir.path(), manual()).collection("c").count(..).unwrap(), 7);

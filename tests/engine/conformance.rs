@@ -1,15 +1,13 @@
 //! Guards against storages that differ: one suite runs over all of them, and over every way to drive their futures.
 
-mod support;
-
+use crate::support::block_on;
+use crate::support::conformance::{check, check_closed};
+use crate::support::medium::Medium;
 use pumice::pool::PooledStorage;
 use pumice::{MemoryStorage, SyncDiskStorage};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use support::block_on;
-use support::conformance::{check, check_closed};
-use support::medium::Medium;
 
 #[test]
 fn memory() {

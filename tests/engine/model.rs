@@ -1,8 +1,8 @@
 //! Guards against any answer that differs from a plain ordered map: random operations, batches, reopenings, compactions
 //! and read views over every storage.
 
-mod support;
-
+use crate::support::block_on;
+use crate::support::medium::Medium;
 use proptest::collection::vec;
 use proptest::prelude::*;
 #[cfg(feature = "tokio")]
@@ -12,8 +12,6 @@ use pumice::pool::PooledStorage;
 use pumice::{ChangeKind, Durability, Keys, MemoryStorage, Options, Storage, SyncDiskStorage};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use support::block_on;
-use support::medium::Medium;
 
 type Model = BTreeMap<(String, String), String>;
 
@@ -292,10 +290,12 @@ fn run<S: Storage>(open: impl Fn() -> S, steps: &[Step]) {
     run.reopen();
 }
 
-/// Ten times as many with `PUMICE_SOAK` set.
+/// Ten times as many with `PUMICE_SOAK` set, or as many as `PROPTEST_CASES` says.
 fn cases(count: u32) -> ProptestConfig {
     let factor = if std::env::var_os("PUMICE_SOAK").is_some() { 10 } else { 1 };
-    ProptestConfig { cases: count * factor, max_shrink_iters: 4000, ..ProptestConfig::default() }
+    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let cases = wanted.unwrap_or(count * factor);
+    ProptestConfig { cases, max_shrink_iters: 4000, ..ProptestConfig::default() }
 }
 
 proptest! {

@@ -1,18 +1,16 @@
 //! Guards against what opening could get wrong: taking damage for a torn tail or a torn tail for damage, writing behind
 //! a tear, throwing away what it does not understand, leaving more behind with every crash.
 
-mod support;
-
+use crate::support::hooked::{Hook, Hooked, Op, Verdict};
+use crate::support::image::{Image, directory, image};
+use crate::support::kill::{self, acknowledge, run_and_kill};
+use crate::support::log_file::{FileLine, checksum_of, closed, lines};
 use pumice::blocking::Db;
 use pumice::{Durability, Error, ErrorKind, Options, RecoveryMode, SyncDiskStorage};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use support::hooked::{Hook, Hooked, Op, Verdict};
-use support::image::{Image, directory, image};
-use support::kill::{self, acknowledge, run_and_kill};
-use support::log_file::{FileLine, checksum_of, closed, lines};
 use tempfile::{TempDir, tempdir};
 
 type Documents = BTreeMap<String, u64>;
@@ -662,7 +660,7 @@ fn a_killed_writer_leaves_everything_acknowledged_and_no_growing_pile() {
     let mut acknowledged = Vec::new();
     for round in 0..6_u64 {
         let after = Duration::from_micros(1000 + 3700 * round);
-        let said = run_and_kill("writes_until_it_is_killed", dir.path(), &round.to_string(), after);
+        let said = run_and_kill("recovery::writes_until_it_is_killed", dir.path(), &round.to_string(), after);
         acknowledged.extend(said);
         if round % 2 == 0 {
             // The next writer finds the tail as the kill left it; so do readers.
@@ -674,14 +672,19 @@ fn a_killed_writer_leaves_everything_acknowledged_and_no_growing_pile() {
         let batches = found.iter().filter(|(key, n)| *n % 3 == 0 && !key.ends_with("-twin"));
         assert!(batches.into_iter().all(|(key, _)| found.contains_key(&format!("{key}-twin"))));
     }
-    run_and_kill("writes_until_it_is_killed", dir.path(), "tail", Duration::from_millis(3));
+    run_and_kill("recovery::writes_until_it_is_killed", dir.path(), "tail", Duration::from_millis(3));
     let db = Db::open_read_only(dir.path()).unwrap();
     let found = documents(&db);
     drop(db);
     // Killed right after each opening, before it could seal anything or after.
     let mut sizes = Vec::new();
     for round in 0..10 {
-        run_and_kill("writes_until_it_is_killed", dir.path(), "idle", Duration::from_millis(round * 15));
+        run_and_kill(
+            "recovery::writes_until_it_is_killed",
+            dir.path(),
+            "idle",
+            Duration::from_millis(round * 15),
+        );
         let now = image(dir.path());
         sizes.push((now.len(), now.values().map(|bytes| without_zeros(bytes).len()).sum::<usize>()));
     }

@@ -1,7 +1,7 @@
 //! A workload that meets a fault, and what must hold after it.
 
-use crate::fault::Fault;
-use crate::told::Told;
+use super::fault::Fault;
+use super::told::Told;
 use pumice::blocking::Db;
 use pumice::{Durability, ErrorKind, Options, RecoveryMode, Storage};
 use std::collections::BTreeMap;

@@ -2,8 +2,9 @@
 //! single and in batches, deletes, views, counts, a feed, compactions at a tiny size, asynchronous callers that give
 //! up. Whatever was acknowledged is looked for at the end, and after opening again.
 
-mod support;
-
+use crate::support::figures;
+use crate::support::hooked::{Hook, Hooked, Op, Verdict};
+use crate::support::watchdog::within;
 use pumice::blocking::Db;
 use pumice::{
     ChangeKind, Durability, Error, ErrorKind, MemoryStorage, Options, Result, Storage, SyncDiskStorage,
@@ -16,9 +17,6 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
-use support::figures;
-use support::hooked::{Hook, Hooked, Op, Verdict};
-use support::watchdog::within;
 
 const WRITERS: u64 = 4;
 const GIVING_UP: u64 = 3;
@@ -77,7 +75,7 @@ fn give_up<S: Storage>(db: &Db<S>, round: u64, t: u64, count: u64) -> Known {
             thread::sleep(Duration::from_micros(chance(&mut state) % 300));
         }
         if done.is_none() && n % 5 == 0 {
-            done = Some(support::block_on(written.as_mut()).unwrap());
+            done = Some(crate::support::block_on(written.as_mut()).unwrap());
         }
         if done.is_some() {
             possible.clear();
@@ -214,7 +212,7 @@ fn everything_at_once_in_a_directory() {
 fn everything_at_once_in_a_directory_behind_threads() {
     let dir = tempfile::tempdir().unwrap();
     stress("stress-async-disk", 600, move || {
-        support::block_on(pumice::AsyncDiskStorage::open(dir.path())).unwrap()
+        crate::support::block_on(pumice::AsyncDiskStorage::open(dir.path())).unwrap()
     });
 }
 
@@ -258,7 +256,7 @@ fn a_concurrent_delete_waits_for_durability() {
                         let deleted = if blocking {
                             db.collection("c").delete("k")
                         } else {
-                            support::block_on(db.as_async().collection("c").delete("k"))
+                            crate::support::block_on(db.as_async().collection("c").delete("k"))
                         };
                         tell.send(deleted).unwrap();
                     });

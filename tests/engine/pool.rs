@@ -1,8 +1,9 @@
 //! Guards against a pooled storage that relies on what may be lost: files in slots whose names are not durable yet, and
 //! parts that fail. What a power cut may leave is gone through in `tests/crash_opfs`.
 
-mod support;
-
+use crate::support::block_on;
+use crate::support::conformance::{all, kind, listed};
+use crate::support::medium::{Change, Content, Medium};
 use futures_util::future::join4;
 use pumice::pool::{Journal, JournalEdit, PooledStorage};
 use pumice::{Error, ErrorKind, Result, Storage};
@@ -12,9 +13,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use support::block_on;
-use support::conformance::{all, kind, listed};
-use support::medium::{Change, Content, Medium};
 
 type Pool = PooledStorage<Medium, Medium>;
 
@@ -269,7 +267,10 @@ fn each_fault(place: impl Fn() -> Place) -> usize {
 #[test]
 fn each_change_of_the_parts_may_fail() {
     let changes = each_fault(Place::default) + each_fault(Place::aged);
-    support::figures::keep("pool-faults", &[("changes", changes as u64), ("failures", 2 * changes as u64)]);
+    crate::support::figures::keep(
+        "pool-faults",
+        &[("changes", changes as u64), ("failures", 2 * changes as u64)],
+    );
     assert!(changes > 200, "{changes}");
 }
 

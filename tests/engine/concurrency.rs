@@ -1,8 +1,8 @@
 //! Guards against what only shows when many callers are at work at once: lost wake-ups, lost writes, views that move,
 //! a feed that skips, futures that are dropped half-way.
 
-mod support;
-
+use crate::support::hooked::{Hook, Hooked, Op, Verdict};
+use crate::support::watchdog::within;
 use pumice::blocking::Db;
 use pumice::{ChangeKind, Durability, Keys, MemoryStorage, Options, Storage, SyncDiskStorage};
 use std::collections::{BTreeMap, HashMap};
@@ -11,8 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use support::hooked::{Hook, Hooked, Op, Verdict};
-use support::watchdog::within;
 use tempfile::tempdir;
 
 const LIMIT: Duration = Duration::from_secs(100);

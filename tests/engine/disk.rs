@@ -1,15 +1,13 @@
 //! Guards against what can go wrong only in a directory: two writers, other people's files, links, a reader that
 //! writes, a lock that outlives its handle, an executor that stands still.
 
-mod support;
-
+use crate::support::block_on;
+use crate::support::conformance::{all, kind, listed, without_zeros};
 use pumice::{ErrorKind, Storage, SyncDiskStorage};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
-use support::block_on;
-use support::conformance::{all, kind, listed, without_zeros};
 use tempfile::tempdir;
 
 /// Names the directory that a child process of these tests is to open.
@@ -66,7 +64,7 @@ fn one_process_writes() {
     let dir = tempdir().unwrap();
     let child = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "opens_as_a_child_process"]).env(CHILD_DIR, dir.path());
+        command.args(["--exact", "disk::opens_as_a_child_process"]).env(CHILD_DIR, dir.path());
         command.output().unwrap().status.code()
     };
     let s = SyncDiskStorage::open(dir.path()).unwrap();

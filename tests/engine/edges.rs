@@ -1,15 +1,13 @@
 //! Guards against rare states of a database's files: values that look like lines of the log, a segment of which
 //! nothing can be read, a segment lost beside a snapshot.
 
-mod support;
-
+use crate::support::image::{Image, directory, image};
+use crate::support::log_file::{closed, lines};
 use pumice::blocking::Db;
 use pumice::{Durability, ErrorKind, Options, RecoveryMode, SyncDiskStorage};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use support::image::{Image, directory, image};
-use support::log_file::{closed, lines};
 use tempfile::{TempDir, tempdir};
 
 const LOG: &str = "00000000000000000001.log";

@@ -1,11 +1,11 @@
 //! Faults on top of faults: what a failed process left is opened, and that fails too, at each of its calls.
 
-use crate::fault::{Fault, How, Manner, manners};
+use super::fault::{Fault, How, Manner, manners};
+use super::told::Told;
+use super::workload::{check_after, check_closed, documents};
+use super::{any, figures, run, soak};
 use crate::support::hooked::{Hooked, Op, Part};
 use crate::support::page_cache::PageCache;
-use crate::told::Told;
-use crate::workload::{check_after, check_closed, documents};
-use crate::{any, figures, run, soak};
 use pumice::blocking::Db;
 use pumice::{ErrorKind, Options};
 use std::sync::Arc;

@@ -1,14 +1,12 @@
 //! Guards against a closed database that loses its last writes and looks as if they had never been: the log cut at the
 //! end of a line, or its last files gone.
 
-mod support;
-
+use crate::support::image::{Image, directory, image};
+use crate::support::log_file::lines;
 use pumice::blocking::Db;
 use pumice::{ErrorKind, Options, RecoveryMode, SyncDiskStorage};
 use std::fs;
 use std::path::Path;
-use support::image::{Image, directory, image};
-use support::log_file::lines;
 use tempfile::tempdir;
 
 const LOG: &str = "00000000000000000001.log";

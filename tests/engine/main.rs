@@ -1,0 +1,18 @@
+//! The engine through its public API, on memory, in directories, and on storages that watch, delay and fail.
+//!
+//! One program, so that what all of them need is compiled once. `cargo test --test engine losses::` runs one part.
+
+mod concurrency;
+mod conformance;
+mod disk;
+mod edges;
+mod end_mark;
+mod faults;
+mod golden;
+mod losses;
+mod model;
+mod pool;
+mod recovery;
+mod stress;
+#[path = "../support/mod.rs"]
+mod support;
