@@ -2,6 +2,7 @@
 //!
 //! One program, so that what all of them need is compiled once. `cargo test --test engine losses::` runs one part.
 
+mod compaction;
 mod concurrency;
 mod conformance;
 mod disk;

@@ -512,7 +512,10 @@ fn a_newer_version_is_refused_as_such() {
         for mode in [RecoveryMode::TornTail, RecoveryMode::Strict, RecoveryMode::PointInTime] {
             let error = open_as(dir.path(), mode).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Version, "{error}");
-            assert!(error.to_string().contains(name), "{error}");
+            assert!(
+                error.to_string().contains(name) && error.to_string().contains("update Pumice"),
+                "{error}"
+            );
         }
         assert_eq!(image(dir.path()), before);
     }
