@@ -56,7 +56,9 @@ pub(crate) fn start<S: Storage>(core: &Arc<Core<S>>) {
     });
     if let Err(error) = spawned {
         tracing::warn!(%error, "no compaction now");
-        drop(Running(core));
+        let running = Running(core);
+        try_later(core);
+        drop(running);
     }
 }
 
@@ -129,15 +131,14 @@ async fn claim<S: Storage>(core: &Core<S>) -> Result<()> {
 async fn run<S: Storage>(core: &Core<S>, extent: Extent) -> Result<()> {
     let running = Running(core);
     let result = attempt(core, extent).await;
-    let mut queue = core.commit.queue();
-    queue.crowded = false;
-    queue.compact_due_at = match (&result, core.options.compact_at) {
-        (_, None) => u64::MAX,
-        (Ok(Some(_)), Some(at)) => at,
-        // Not again at once: after as much writing as calls for one.
-        (Ok(None) | Err(_), Some(at)) => queue.log_bytes.saturating_add(at),
-    };
-    drop(queue);
+    match (&result, core.options.compact_at) {
+        (Ok(Some(_)), Some(at)) => {
+            let mut queue = core.commit.queue();
+            queue.crowded = false;
+            queue.compact_due_at = at;
+        }
+        _ => try_later(core),
+    }
     // Given back first, so that the application's call may compact, or close the database.
     drop(running);
     match result {
@@ -153,6 +154,13 @@ async fn run<S: Storage>(core: &Core<S>, extent: Extent) -> Result<()> {
             Err(error)
         }
     }
+}
+
+/// Not again at once: after as much writing as calls for a compaction.
+fn try_later<S: Storage>(core: &Core<S>) {
+    let mut queue = core.commit.queue();
+    queue.crowded = false;
+    queue.compact_due_at = core.options.compact_at.map_or(u64::MAX, |at| queue.log_bytes.saturating_add(at));
 }
 
 async fn attempt<S: Storage>(core: &Core<S>, extent: Extent) -> Result<Option<Published>> {

@@ -58,7 +58,10 @@ impl<S: Storage> Core<S> {
             // line that it is just writing.
             let overtaken = match &opened {
                 Err(_) => recovery::was_overtaken(&*storage, &files).await,
-                Ok(opened) => recovery::is_being_written(&*storage, &opened.report).await,
+                Ok(opened) => {
+                    recovery::log_moved_on(&*storage, &files).await
+                        || recovery::is_being_written(&*storage, &opened.report).await
+                }
             };
             if !overtaken {
                 break opened;

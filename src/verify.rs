@@ -46,7 +46,12 @@ pub async fn verify<S: Storage>(storage: &Arc<S>) -> Result<Verification> {
         attempts += 1;
         let sound = found.as_ref().is_ok_and(Verification::is_sound);
         // A writer that compacts meanwhile removes files that were just listed.
-        if sound || attempts == ATTEMPTS || !recovery::was_overtaken(&**storage, &files).await {
+        let overtaken = if sound {
+            recovery::log_moved_on(&**storage, &files).await
+        } else {
+            recovery::was_overtaken(&**storage, &files).await
+        };
+        if !overtaken || attempts == ATTEMPTS {
             return found;
         }
     }

@@ -5,7 +5,7 @@ use super::{Db, Entry, Keys, Scan};
 use crate::document::{check_collection, check_key, minify, sort_key};
 use crate::error::Result;
 use crate::log::group_commit::Caller;
-use crate::log::queue::WriteOp;
+use crate::log::queue::{Queue, WriteOp};
 use crate::options::Durability;
 use crate::storage::{PlatformStorage, Storage};
 use crate::text::JsonText;
@@ -99,24 +99,31 @@ impl<S: Storage> Collection<S> {
         check_collection(&self.name)?;
         check_key(key)?;
         let core = self.db.core();
-        // Writes on their way count: they come before this one. After a failure nobody knows what became of them.
-        let pending = {
-            let queue = core.commit.queue();
-            core.commit.refusal(&queue)?;
-            queue.will_exist(&self.name, key)
-        };
-        let exists = match pending {
-            Some(exists) => exists,
-            None => core.state.contains(&sort_key(&self.name, key)).await?,
-        };
-        if pending == Some(false) || !exists && self.db.durability() == Durability::Disk {
-            // Whoever removed it may still fail, or have been buffered, and then it is there again.
-            core.commit.sync(caller).await?;
+        let (op, durability) = ([WriteOp::Delete { collection: &self.name, key }], self.db.durability());
+        loop {
+            // Writes on their way count: they come before this one. After a failure nobody knows what became of them.
+            let (pending, seen) = {
+                let queue = core.commit.queue();
+                core.commit.refusal(&queue)?;
+                (queue.will_exist(&self.name, key), queue.accepted())
+            };
+            let exists = match pending {
+                Some(exists) => exists,
+                None => core.state.contains(&sort_key(&self.name, key)).await?,
+            };
+            if !exists {
+                if pending.is_some() || durability == Durability::Disk {
+                    // Whoever removed it may still fail, or have been buffered, and then it is there again.
+                    core.commit.sync(caller).await?;
+                }
+                return Ok(false);
+            }
+            // Of several deletes at once, one finds the document. Look again if another one may have come first.
+            let overtaken = |queue: &Queue| queue.last_removal > seen;
+            if core.commit.write_unless(overtaken, &op, durability, None, caller).await?.is_some() {
+                return Ok(true);
+            }
         }
-        if exists {
-            self.write(&[WriteOp::Delete { collection: &self.name, key }], caller).await?;
-        }
-        Ok(exists)
     }
 
     /// Removes all documents of the collection. Returns the write's sequence number.

@@ -146,6 +146,11 @@ pub(crate) async fn copy_to_quarantine<S: Storage>(
     let mut name = stem.clone();
     let mut copy = 1;
     while taken.contains(&name) {
+        if storage.read_at(&name, 0, usize::MAX).await? == bytes {
+            // Of an opening that got no further.
+            storage.sync(&name).await?;
+            return Ok(name);
+        }
         copy += 1;
         name = format!("{stem}.{copy}");
     }

@@ -96,13 +96,26 @@ impl<S: Storage> GroupCommit<S> {
         origin: Option<&Origin<'_>>,
         caller: Caller,
     ) -> Result<u64> {
+        let written = self.write_unless(|_| false, ops, durability, origin, caller).await?;
+        Ok(written.unwrap_or_else(|| self.queue().accepted()))
+    }
+
+    /// The same, unless `outdated` when its turn comes: then `None`, and nothing was written.
+    pub(crate) async fn write_unless(
+        &self,
+        outdated: impl Fn(&Queue) -> bool,
+        ops: &[WriteOp<'_>],
+        durability: Durability,
+        origin: Option<&Origin<'_>>,
+        caller: Caller,
+    ) -> Result<Option<u64>> {
         let now = self.options.environment.unix_millis();
         let (sequence, want) = loop {
             {
                 let mut queue = self.queue();
                 self.refusal(&queue)?;
-                if ops.is_empty() {
-                    return Ok(queue.accepted());
+                if ops.is_empty() || outdated(&queue) {
+                    return Ok(None);
                 }
                 if self.has_room(&queue) {
                     break self.accept(&mut queue, ops, durability, origin, now);
@@ -111,8 +124,8 @@ impl<S: Storage> GroupCommit<S> {
             self.until(Want::Room, caller).await?;
         };
         match want {
-            Some(want) => self.until(want, caller).await.map(|()| sequence),
-            None => Ok(sequence),
+            Some(want) => self.until(want, caller).await.map(|()| Some(sequence)),
+            None => Ok(Some(sequence)),
         }
     }
 

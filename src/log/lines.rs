@@ -1,6 +1,7 @@
 //! The log's lines as they stand, for people and tools.
 
 use super::files::{Files, SegmentFile};
+use super::recovery::log_moved_on;
 use super::replay::is_whole;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::line::{self, Header, Line};
@@ -50,7 +51,23 @@ impl<S: Storage> LogLines<S> {
     /// [`Corrupt`](ErrorKind::Corrupt) when a segment before the last is damaged, [`NotFound`](ErrorKind::NotFound)
     /// when a compaction has removed what comes next, and whatever `visit` returns.
     pub async fn read(&mut self, visit: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<Option<String>> {
-        let files = Files::list(&self.storage).await?;
+        const ATTEMPTS: usize = 20;
+        let mut attempts = 0;
+        loop {
+            let files = Files::list(&self.storage).await?;
+            let note = self.read_files(&files, visit).await?;
+            attempts += 1;
+            if attempts == ATTEMPTS || !log_moved_on(&self.storage, &files).await {
+                return Ok(note);
+            }
+        }
+    }
+
+    async fn read_files(
+        &mut self,
+        files: &Files,
+        visit: &mut impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<Option<String>> {
         let mut groups = files.segments_beyond(self.seen).into_iter();
         let mut current = self.next_whole(&mut groups).await?;
         if current.as_ref().is_some_and(|segment| segment.header.first > self.seen.saturating_add(1)) {

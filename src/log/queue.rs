@@ -80,6 +80,8 @@ pub(crate) struct Queue {
     pending: Vec<Bytes>,
     pending_bytes: usize,
     unapplied: VecDeque<Unapplied>,
+    /// The last accepted write that removes something.
+    pub(crate) last_removal: u64,
     pub(crate) durable: u64,
     /// The highest sequence number that someone waits to see durable.
     pub(crate) sync_wanted: u64,
@@ -125,6 +127,7 @@ impl Queue {
             pending: Vec::new(),
             pending_bytes: 0,
             unapplied: VecDeque::new(),
+            last_removal: 0,
             durable: chain.last(),
             sync_wanted: 0,
             unsynced_since: None,
@@ -207,6 +210,9 @@ impl Queue {
         self.pending_bytes += lines.len();
         self.pending.push(lines);
         let sequence = self.accepted();
+        if ops.iter().any(|op| !matches!(op, WriteOp::Put { .. })) {
+            self.last_removal = sequence;
+        }
         if durability == Durability::Buffered && self.unapplied.is_empty() && !self.holding {
             state.apply(changes, sequence);
         } else {

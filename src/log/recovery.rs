@@ -79,10 +79,9 @@ pub(crate) async fn open<S: Storage>(
     if options.recovery == RecoveryMode::Salvage {
         return salvage::open(storage, cache, files).await;
     }
-    let (tables, stale_snapshots) = open_snapshots(&storage, &cache, files, options.read_only).await?;
+    let Chosen { tables, stale_snapshots, memtable, replayed } =
+        choose(&storage, options, &cache, files).await?;
     let covered = tables.last().map_or(0, Table::sequence);
-    let memtable = Memtable::default();
-    let replayed = replay(&*storage, files, covered, options.recovery, &memtable).await?;
     let mut tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
     tables.reverse();
     check_identity(&tables, &replayed)?;
@@ -132,29 +131,117 @@ pub(crate) async fn open<S: Storage>(
     Ok(Opened { tables, memtable, chain, time, store, epoch, segments, writer, sealed, report })
 }
 
-/// Opens the snapshots that count. Files that a snapshot replaced are still there when a compaction was interrupted,
-/// perhaps before it had read its work back; before they go for its sake, that is made up for.
-async fn open_snapshots<S: Storage>(
+/// The snapshots that count, oldest first, and the log behind them.
+struct Chosen<S: Storage> {
+    tables: Vec<Table<S>>,
+    stale_snapshots: Vec<String>,
+    memtable: Memtable,
+    replayed: Replayed,
+}
+
+impl<S: Storage> Chosen<S> {
+    async fn new(
+        storage: &Arc<S>,
+        files: &Files,
+        mode: RecoveryMode,
+        (tables, stale_snapshots): (Vec<Table<S>>, Vec<String>),
+    ) -> Result<Self> {
+        let covered = tables.last().map_or(0, Table::sequence);
+        let memtable = Memtable::default();
+        let replayed = replay(&**storage, files, covered, mode, &memtable).await?;
+        Ok(Self { tables, stale_snapshots, memtable, replayed })
+    }
+}
+
+/// Decides between a snapshot and the files it replaced, where a compaction was interrupted before it removed them.
+///
+/// A snapshot that reads well may be in the page cache only: its last sync may have failed, and no later sync would
+/// tell. The files that it replaced have long been durable, so while they are complete they count, and the compaction
+/// is done again. Once some of them are gone the snapshot counts: they are removed only after its sync succeeded.
+async fn choose<S: Storage>(
+    storage: &Arc<S>,
+    options: &Options,
+    cache: &Arc<BlockCache>,
+    files: &Files,
+) -> Result<Chosen<S>> {
+    let found = files.open_snapshots(storage, cache, &[]).await?;
+    let doubtful: Vec<_> = found.0.iter().filter(|t| stands_beside_replaced(t, files, &found)).collect();
+    if doubtful.is_empty() {
+        return Chosen::new(storage, files, options.recovery, found).await;
+    }
+    let doubtful: Vec<_> = doubtful.into_iter().map(|table| table.name().to_owned()).collect();
+    // What gives up history is for when neither is whole.
+    let mode = match options.recovery {
+        RecoveryMode::Strict => RecoveryMode::Strict,
+        _ => RecoveryMode::TornTail,
+    };
+    let reach = found.0.last().map_or(0, Table::sequence);
+    if options.read_only {
+        return match Chosen::new(storage, files, options.recovery, found).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                choose_replaced(storage, cache, files, mode, &doubtful, reach).await.map_err(|_| error)
+            }
+            chosen => chosen,
+        };
+    }
+    match choose_replaced(storage, cache, files, mode, &doubtful, reach).await {
+        Ok(chosen) => Ok(chosen),
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            let snapshots = open_verified(storage, cache, files).await?;
+            Chosen::new(storage, files, options.recovery, snapshots).await
+        }
+        // A file that cannot be read now may be sound.
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a file is still there of which `table` holds everything.
+fn stands_beside_replaced<S: Storage>(
+    table: &Table<S>,
+    files: &Files,
+    (tables, others): &(Vec<Table<S>>, Vec<String>),
+) -> bool {
+    let stale = files.stale_segments(tables.last().map_or(0, Table::sequence));
+    let mut old = files.snapshots.iter().filter(|f| others.contains(&f.name));
+    let mut old_segments = files.segments.iter().filter(|f| stale.contains(&f.name));
+    old.any(|f| f.base < table.sequence() && f.sequence > table.base())
+        || old_segments.any(|f| f.first > table.base() && f.first <= table.sequence())
+}
+
+/// The database without the snapshots `doubtful`, if what is there without them is whole and goes to the record `reach`.
+async fn choose_replaced<S: Storage>(
     storage: &Arc<S>,
     cache: &Arc<BlockCache>,
     files: &Files,
-    read_only: bool,
+    mode: RecoveryMode,
+    doubtful: &[String],
+    reach: u64,
+) -> Result<Chosen<S>> {
+    let snapshots = files.open_snapshots(storage, cache, doubtful).await?;
+    let chosen = Chosen::new(storage, files, mode, snapshots).await?;
+    // The log had moved on before the snapshot was made, so a segment began right behind it.
+    let covered = chosen.tables.last().map_or(0, Table::sequence);
+    let goes_on = chosen.replayed.loaded.iter().any(|segment| segment.header.first == reach + 1);
+    if covered < reach && !goes_on {
+        return Err(Error::new(ErrorKind::Corrupt, format!("the log does not go beyond record {reach}")));
+    }
+    for table in &chosen.tables {
+        table.verify().await?;
+    }
+    Ok(chosen)
+}
+
+/// Opens the snapshots that count, and reads those that stand beside files that they replaced, before those go for
+/// their sake.
+async fn open_verified<S: Storage>(
+    storage: &Arc<S>,
+    cache: &Arc<BlockCache>,
+    files: &Files,
 ) -> Result<(Vec<Table<S>>, Vec<String>)> {
     let mut excluded = Vec::new();
     'choose: loop {
-        let (tables, others) = files.open_snapshots(storage, cache, &excluded).await?;
-        if read_only {
-            return Ok((tables, others));
-        }
-        let covered = tables.last().map_or(0, Table::sequence);
-        let stale = files.stale_segments(covered);
-        let replaces = |t: &&Table<S>| {
-            let old = files.snapshots.iter().filter(|f| others.contains(&f.name));
-            let old_segments = files.segments.iter().filter(|f| stale.contains(&f.name));
-            old.clone().any(|f| f.base < t.sequence() && f.sequence > t.base())
-                || old_segments.clone().any(|f| f.first > t.base() && f.first <= t.sequence())
-        };
-        for table in tables.iter().filter(replaces) {
+        let found = files.open_snapshots(storage, cache, &excluded).await?;
+        for table in found.0.iter().filter(|table| stands_beside_replaced(table, files, &found)) {
             match table.verify().await {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
@@ -166,7 +253,7 @@ async fn open_snapshots<S: Storage>(
                 Err(error) => return Err(error),
             }
         }
-        return Ok((tables, others));
+        return Ok(found);
     }
 }
 
@@ -195,6 +282,12 @@ async fn remove_replaced<S: Storage>(
 /// Whether a database that could not be opened beside its writer looks different by now: then try again.
 pub(crate) async fn was_overtaken<S: Storage>(storage: &S, before: &Files) -> bool {
     Files::list(storage).await.is_ok_and(|now| now != *before)
+}
+
+/// Whether the log that was read is another one by now: a writer that recovers moves records to a segment that an older
+/// listing does not have.
+pub(crate) async fn log_moved_on<S: Storage>(storage: &S, before: &Files) -> bool {
+    Files::list(storage).await.is_ok_and(|now| now.segments != before.segments)
 }
 
 /// Whether the bytes behind the last record that counts have changed since: then a writer is at work on them.

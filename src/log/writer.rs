@@ -70,8 +70,15 @@ impl<S: Storage> LogWriter<S> {
         line::encode_header(&mut bytes, header);
         bytes.extend_from_slice(carried);
         storage.create(&name).await?;
-        storage.append(&name, &bytes).await?;
-        storage.sync(&name).await?;
+        let durable = match storage.append(&name, &bytes).await {
+            Ok(()) => storage.sync(&name).await,
+            failed => failed,
+        };
+        if let Err(error) = durable {
+            // Nothing was cut or removed for its sake yet, and every further try would leave another one.
+            let _ = storage.remove(&name).await;
+            return Err(error);
+        }
         let active = Segment { name, first: header.first, last: chain.last(), bytes: bytes.len() as u64 };
         let (store, epoch) = (header.store, header.epoch);
         Ok(Self { storage, store, epoch, active, chain, unsynced: false, found_seal: None })

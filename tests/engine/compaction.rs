@@ -1,11 +1,12 @@
 //! Guards against compactions that leave files behind, that merge nothing, or that a close waits for.
 
 use crate::support::hooked::{Hook, Hooked, Op, Verdict};
+use crate::support::page_cache::PageCache;
 use crate::support::watchdog::within;
 use pumice::blocking::Db;
-use pumice::{Durability, ErrorKind, MemoryStorage, Options, Storage};
+use pumice::{Durability, Error, ErrorKind, MemoryStorage, Options, Storage};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -118,4 +119,83 @@ fn buffered_writes_are_not_synced_before_their_time() {
     assert_eq!(watch.log_syncs.load(Ordering::SeqCst), before);
     db.close().unwrap();
     assert!(watch.log_syncs.load(Ordering::SeqCst) > before);
+}
+
+/// Lets the last sync of a snapshot fail, and its removal too: the file stays, and reads well from the page cache.
+#[derive(Default)]
+struct LostFooter {
+    cache: PageCache,
+    syncs: AtomicUsize,
+    /// No more than this one compaction fails.
+    over: AtomicBool,
+}
+
+impl Hook for LostFooter {
+    fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
+        if !name.ends_with(".snapshot") || self.over.load(Ordering::SeqCst) {
+            return Verdict::Go;
+        }
+        match op {
+            // The first is that of everything but the footer.
+            Op::Sync if self.syncs.fetch_add(1, Ordering::SeqCst) == 0 => Verdict::Go,
+            Op::Sync => {
+                self.cache.fail_sync(name);
+                Verdict::Fail(Error::new(ErrorKind::Io, "the medium refused"))
+            }
+            Op::Remove => Verdict::Fail(Error::new(ErrorKind::Io, "the medium refused")),
+            _ => Verdict::Go,
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_whose_sync_failed_replaces_nothing_at_the_next_opening() {
+    let hook = Arc::new(LostFooter::default());
+    let cache = hook.cache.clone();
+    let db = Db::open_with(Hooked::new(cache.clone(), &hook), manual()).unwrap();
+    for n in 0..20 {
+        db.collection("c").put(&n.to_string(), &n).unwrap();
+    }
+    db.compact().unwrap_err();
+    db.close().unwrap();
+    drop(db);
+    // Its own sync succeeds, for there is nothing left to write.
+    let db = Db::open_with(cache.clone(), manual()).unwrap();
+    assert_eq!(db.stats().unwrap().documents, 20);
+    let db = Db::open_with(cache.after_a_power_cut(), manual()).unwrap();
+    assert_eq!(db.stats().unwrap().documents, 20);
+    db.compact().unwrap();
+    assert!(db.verify().unwrap().is_sound());
+}
+
+#[test]
+fn a_snapshot_that_nothing_continues_gives_way_to_those_that_it_would_have_replaced() {
+    within(Duration::from_secs(60), "the compaction in the background", || {
+        let hook = Arc::new(LostFooter::default());
+        hook.over.store(true, Ordering::SeqCst);
+        let storage = MemoryStorage::new();
+        let options = || Options::new().compact_at(Some(32 << 10));
+        let db = Db::open_with(Hooked::new(storage.clone(), &hook), options()).unwrap();
+        let wait_for = |compactions| {
+            while db.stats().unwrap().compactions < compactions {
+                thread::sleep(Duration::from_millis(5));
+            }
+        };
+        db.collection("c").put("large", &"x".repeat(1 << 20)).unwrap();
+        wait_for(1);
+        db.collection("c").put("small", &1).unwrap();
+        hook.over.store(false, Ordering::SeqCst);
+        db.compact().unwrap_err();
+        hook.over.store(true, Ordering::SeqCst);
+        db.collection("c").put("more", &"y".repeat(64 << 10)).unwrap();
+        wait_for(2);
+        assert_eq!(db.stats().unwrap().snapshots, 2, "the large one and the rest");
+        assert_eq!(snapshots(&storage), 3, "and the one that failed");
+        db.close().unwrap();
+        for read_only in [true, false] {
+            let db = Db::open_with(storage.clone(), options().read_only(read_only)).unwrap();
+            assert_eq!(db.stats().unwrap().documents, 3);
+        }
+        assert_eq!(snapshots(&storage), 2);
+    });
 }
