@@ -3,7 +3,7 @@
 //!
 //! Batches are handed over once they are accepted; a thread of its own syncs, so that reading the next lines and
 //! waiting for the disk go on at the same time, and batches that come meanwhile share a sync. A sync that fails ends the
-//! program: whoever feeds it may be waiting for an acknowledgement before sending more.
+//! program, and so does an acknowledgement that cannot be told: whoever feeds it may be waiting for one before sending more.
 
 use crate::output::Notes;
 use pumice::blocking::Db;
@@ -59,11 +59,11 @@ fn sync_all(
     for lines in accepted {
         thread::sleep(pause);
         let lines = accepted.try_iter().last().unwrap_or(lines);
-        if let Err(error) = db.sync() {
+        let synced = db.sync().map(|()| printer.print(lines));
+        if let Err(error) = synced.and_then(|()| printer.failure.take().map_or(Ok(()), Err)) {
             notes.print_failure(&error);
             process::exit(2);
         }
-        printer.print(lines);
     }
     printer
 }
