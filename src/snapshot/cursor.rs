@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::snapshot::{Block, Child, KIND_LEAF, Span, value_checksum};
 use crate::storage::Storage;
 use bytes::Bytes;
+use std::cmp::Ordering;
 use std::ops::{Bound, Range};
 use std::sync::Arc;
 
@@ -63,6 +64,10 @@ pub(crate) struct TableCursor<S> {
     /// The current entry's key, behind the prefix of its page.
     key: Vec<u8>,
     prefix_len: usize,
+    /// The last key of the page before, until the first of this page was compared with it.
+    page_before: Option<Vec<u8>>,
+    /// Whether `key` is one of this page's.
+    on_page: bool,
     current: Option<Current>,
     /// Pages read in advance, and where they begin.
     ahead: Bytes,
@@ -91,6 +96,8 @@ impl<S: Storage> Table<S> {
             page: None,
             key: Vec::new(),
             prefix_len: 0,
+            page_before: None,
+            on_page: false,
             current: None,
             ahead: Bytes::new(),
             ahead_offset: 0,
@@ -168,8 +175,21 @@ impl<S: Storage> TableCursor<S> {
             }
             value = Some(place);
         }
+        // Checksums that hold say nothing about the order in a forged file, and a scan must not show a key twice.
+        let beyond = match self.direction {
+            Direction::Forward => Ordering::Greater,
+            Direction::Reverse => Ordering::Less,
+        };
+        let within = self.page_before.is_none() && self.on_page;
+        let in_order =
+            !within || self.key.get(self.prefix_len..).is_some_and(|last| entry.suffix.cmp(last) == beyond);
         self.key.truncate(self.prefix_len);
         self.key.extend_from_slice(entry.suffix);
+        let before = self.page_before.take();
+        self.on_page = true;
+        if !in_order || before.is_some_and(|last| self.key.cmp(&last) != beyond) {
+            return self.error = Some(self.table.damaged(block_offset(page.child)));
+        }
         self.current =
             Some(Current { sequence: self.table.sequence_of(&entry), live: entry.value.is_some(), value });
     }
@@ -201,6 +221,9 @@ impl<S: Storage> TableCursor<S> {
         };
         let (low, high) =
             covered(&leaf, &self.range, false).ok_or_else(|| table.damaged(block_offset(child)))?;
+        if std::mem::replace(&mut self.on_page, false) {
+            self.page_before = Some(std::mem::take(&mut self.key));
+        }
         self.key.clear();
         self.key.extend_from_slice(leaf.prefix());
         self.prefix_len = self.key.len();
