@@ -1,0 +1,132 @@
+/** What tabs and the leader's worker say to each other.
+ *
+ *  The leader is the tab that holds the Web Lock `pumice:<name>`; it runs the worker that has the files open. Its own page
+ *  talks to the worker by `postMessage`, every other tab by a BroadcastChannel of its own, `pumice:<name>:<client>`, which
+ *  the worker joins when it hears that tab's `hello`. Both ways carry the same messages.
+ *
+ *  Every message names the leader's term, so that nothing meant for a former leader is done by the next one, and nothing a
+ *  former leader still says is believed. */
+
+/** Grows with every change after which an older tab could misunderstand. Tabs of different versions refuse each other. */
+export const PROTOCOL = 1;
+
+/** The Web Lock that elects the leader, and the BroadcastChannel on which it is found. */
+export const lockName = (database: string): string => `pumice:${database}`;
+/** A tab's own channel, and the Web Lock it holds for as long as it lives: whoever gets that lock knows that it is gone. */
+export const clientName = (database: string, client: string): string => `pumice:${database}:${client}`;
+
+/** On the channel `lockName(database)`. */
+export type Discovery =
+  /** A tab looks for the leader. */
+  | { type: 'hello'; protocol: number; client: string }
+  /** The worker is ready; said once unasked, and again to everyone who says hello. */
+  | { type: 'leader'; protocol: number; version: string; term: string }
+  /** The leader could not open the database. Whoever waits is told, and the lock is let go. */
+  | { type: 'failed'; term: string; error: ErrorMessage }
+  /** The leader closes in order. The next one will come. */
+  | { type: 'leaving'; term: string }
+  /** A tab has taken the lock from a leader that did not answer: the former worker lets the files go at once. */
+  | { type: 'deposed'; term: string };
+
+export interface ErrorMessage { code: string; message: string }
+
+/** From a page to the worker that it started, once and first. */
+export interface Start {
+  type: 'start';
+  name: string;
+  term: string;
+  client: string;
+  wasmUrl?: string;
+  /** `./inline` hands the bytes over instead of a place to load them from. */
+  wasm?: ArrayBuffer;
+  options: EngineOptions;
+}
+
+export interface EngineOptions {
+  storage: 'auto' | 'opfs' | 'indexeddb' | 'memory';
+  durability: 'disk' | 'buffered';
+  flushInterval: number;
+}
+
+/** The worker's answer to `start`. */
+export type Started =
+  | { type: 'started'; term: string; storage: 'opfs' | 'indexeddb' | 'memory'; recovered?: { tornBytes: number; quarantined: string } }
+  | { type: 'failed'; term: string; error: ErrorMessage };
+
+/** Everything a tab asked for in one microtask. */
+export interface Requests { type: 'requests'; term: string; client: string; calls: Call[] }
+
+/** Answers and news, in the order in which they became true. */
+export interface Replies { type: 'replies'; term: string; results: Result[]; news: News[] }
+
+export interface RangeMessage { prefix?: string; from?: string; to?: string; reverse?: boolean; limit?: number }
+
+/** A write bears the tab's own number for it, `n`, dense and growing; `done` says that the tab has the answers of all below,
+ *  so the engine can forget them. Asked again after a change of leader, the same `n` gives the same answer and is done once. */
+interface Write { n: number; done: number; durability?: 'disk' | 'buffered' }
+
+/** Documents are JSON text in UTF-8, in buffers that are transferred where the way allows it. */
+export type Call = { id: number } & (
+  | { op: 'get'; collection: string; keys: string[] }
+  /** `text` is an array of `["put",collection,key,document]`, `["delete",collection,key]`, `["drop",collection]`. */
+  | ({ op: 'batch'; text: Uint8Array } & Write)
+  /** `text` is an array of `[key,document]`. */
+  | ({ op: 'putMany'; collection: string; text: Uint8Array } & Write)
+  | ({ op: 'delete'; collection: string; key: string } & Write)
+  | { op: 'scan'; collection: string; range: RangeMessage }
+  | { op: 'next'; cursor: number }
+  | { op: 'forget'; cursor: number }
+  | { op: 'getAll'; collection: string; range: RangeMessage }
+  | { op: 'count'; collection: string; range: RangeMessage }
+  | { op: 'collections' }
+  | { op: 'sync' }
+  | { op: 'compact' }
+  | { op: 'stats' }
+  | { op: 'status' }
+  | { op: 'log'; bytes: number }
+  | { op: 'export' }
+  | { op: 'import'; file: Blob }
+  /** Begins a feed of durable changes after the sequence number `after` (null: from now on). Answered with that number. */
+  | { op: 'feed'; feed: number; after: number | null; collection?: string }
+  /** The tab has everything of the feed up to `through`: the log before it may go, and more may be sent. */
+  | { op: 'seen'; feed: number; through: number }
+  | { op: 'unfeed'; feed: number }
+  /** The tab closes: its cursors and feeds go. */
+  | { op: 'bye' }
+  /** Answered at once, to tell a slow leader from a mute one. */
+  | { op: 'ping' });
+
+/** `sequence` is the last durable sequence number when the answer was given. */
+export type Result =
+  | { id: number; ok: true; sequence: number; value: Value }
+  | { id: number; ok: false; error: ErrorMessage };
+
+export type Value =
+  /** get: an array of the documents that are there, in the order of the keys, and the places of those that are not. */
+  | { text: Uint8Array; missing: number[] }
+  /** scan, next, getAll: an array of `[key,document]`; `cursor` where there is more. */
+  | { text: Uint8Array; cursor?: number }
+  /** batch, putMany: the sequence number. count: how many. feed: where it begins. */
+  | number
+  /** delete: whether the document was there. */
+  | boolean
+  | string[]
+  | Blob
+  | StatsMessage
+  | StatusMessage
+  | undefined;
+
+export interface StatsMessage {
+  documents: number; sequence: number; logBytes: number; snapshotBytes: number; segments: number; compactions: number;
+  /** The files, for whoever wants to draw them. */
+  files: { name: string; bytes: number }[];
+}
+export interface StatusMessage {
+  storage: 'opfs' | 'indexeddb' | 'memory'; healthy: boolean; recovered?: { tornBytes: number; quarantined: string };
+}
+
+/** Changes of a feed: `text` is an array of `{sequence,collection,key,type,document}`; all up to `through` are told. A feed
+ *  that cannot go on ends with an error. */
+export type News =
+  | { feed: number; text: Uint8Array; through: number }
+  | { feed: number; error: ErrorMessage };
