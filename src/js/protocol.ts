@@ -14,6 +14,9 @@ export const PROTOCOL = 1;
 export const lockName = (database: string): string => `pumice:${database}`;
 /** A tab's own channel, and the Web Lock it holds for as long as it lives: whoever gets that lock knows that it is gone. */
 export const clientName = (database: string, client: string): string => `pumice:${database}:${client}`;
+/** The Web Lock that a leader's worker holds from before `started` until it ends. Its page waits for it: a worker that was
+ *  terminated or crashed gives it up within milliseconds and says nothing else, and is replaced at once. */
+export const workerLock = (database: string, term: string): string => `pumice:${database}:worker:${term}`;
 
 /** On the channel `lockName(database)`. */
 export type Discovery =
@@ -101,6 +104,7 @@ export type Call = { id: number } & (
   | { op: 'compact' }
   | { op: 'stats' }
   | { op: 'status' }
+  /** The last lines of the log, as they stand, at most `bytes` of them; public as `Database.log(bytes)`. */
   | { op: 'log'; bytes: number }
   | { op: 'export' }
   | { op: 'import'; file: Blob }
@@ -129,6 +133,8 @@ export type Value =
   /** delete: whether the document was there. */
   | boolean
   | string[]
+  /** log. */
+  | string
   | Blob
   | StatsMessage
   | StatusMessage
@@ -136,7 +142,7 @@ export type Value =
 
 export interface StatsMessage {
   documents: number; sequence: number; logBytes: number; snapshotBytes: number; segments: number; compactions: number;
-  /** The files, for whoever wants to draw them. */
+  /** The files with their lengths, public as `Stats.files`. */
   files: { name: string; bytes: number }[];
 }
 export interface StatusMessage {
