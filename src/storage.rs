@@ -146,6 +146,10 @@ mod native;
 /// The storage that this platform's databases use unless told otherwise.
 #[cfg(not(target_family = "wasm"))]
 pub type PlatformStorage = SyncDiskStorage;
+
+/// Where a browser keeps databases.
+#[cfg(target_family = "wasm")]
+pub mod browser;
 /// The storage that this platform's databases use unless told otherwise.
 #[cfg(target_family = "wasm")]
-pub type PlatformStorage = MemoryStorage;
+pub type PlatformStorage = browser::BrowserStorage;
