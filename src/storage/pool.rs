@@ -28,8 +28,9 @@ use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
 use header::DATA;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+pub(super) use table::check as certain;
 use table::{SPARES, Slot, Table};
-use turn::Turn;
+pub(super) use turn::Turn;
 
 /// A [`Storage`] in a pool of slot files, with a journal beside it.
 pub struct PooledStorage<F: SlotFiles, J: Journal> {
