@@ -21,10 +21,7 @@ const TYPES = {
 /** Where the package says that `exports` entry `name` is, as a path under `/pkg/`. */
 export function entry(name = '.') {
   const { exports } = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8'));
-  const found = exports[name];
-  const path = typeof found === 'string' ? found : found.browser?.default ?? found.browser ?? found.import?.default ?? found.import
-    ?? found.default;
-  return `/pkg/${normalize(path)}`;
+  return `/pkg/${normalize(exports[name].default ?? exports[name])}`;
 }
 
 const blankPage = () => `<!doctype html><html lang="en"><title>Pumice</title><link rel="icon" href="data:,">
