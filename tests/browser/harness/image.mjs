@@ -1,6 +1,6 @@
 /** A file system on a loop device whose power can be cut. Needs root; the approach is that of reliability/src/mount.rs. */
 
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { access, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +23,9 @@ export async function makeImage() {
     throw new Error(`cannot mount an image: that takes root, a loop device and ext4 in the kernel (${error.message})`);
   });
   await mount();
+  // Lazily, for whatever still holds a file must not keep the mount.
+  const leave = () => execFileSync('umount', ['-l', path], { stdio: 'ignore' });
+  process.on('exit', leave);
 
   return {
     path,
@@ -44,7 +47,8 @@ export async function makeImage() {
       await mount();
     },
     async remove() {
-      await run('umount', ['-l', path]).catch(() => {});
+      process.off('exit', leave);
+      leave();
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -50,13 +50,16 @@ export async function serve({ folders = {}, change } = {}) {
       return;
     }
     if (pathname.startsWith('/file/')) {
-      response.writeHead(200, { 'content-type': 'application/octet-stream' });
-      response.end(kept.get(pathname.slice('/file/'.length)));
+      response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(kept.get(pathname.slice('/file/'.length)));
       return;
     }
     if (pathname === '/' || pathname === '/other') {
-      response.writeHead(200, { 'content-type': TYPES['.html'] });
-      response.end(pathname === '/' ? blankPage() : '<!doctype html><title>Other</title>');
+      const content = pathname === '/' ? blankPage() : '<!doctype html><title>Other</title>';
+      response.writeHead(200, { 'content-type': TYPES['.html'] }).end(content);
+      return;
+    }
+    if (pathname.startsWith('/entry/')) {
+      response.writeHead(302, { location: entry(`./${pathname.slice('/entry/'.length)}`) }).end();
       return;
     }
     const root = Object.keys(roots).find(root => pathname.startsWith(root));
@@ -65,8 +68,7 @@ export async function serve({ folders = {}, change } = {}) {
     const file = path.endsWith('/') || path === '.' ? join(path, 'index.html') : path;
     let content = await readFile(join(roots[root], file));
     if (change) content = change(pathname, content);
-    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' });
-    response.end(content);
+    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' }).end(content);
   }
 
   const server = createServer((request, response) => {
