@@ -3,32 +3,36 @@
 import type { Calls } from './calls.js';
 import { PumiceError } from './errors.js';
 import type { Feed, Feeds } from './feeds.js';
+import { attempt, type CheckedChanges, checkChanges } from './options.js';
 import type { Change } from './types.js';
 
 export interface ChangeSource {
-  calls: Calls;
-  feeds: Feeds;
-  /** Is told what ends the iteration when the handle is closed; returns what takes that back. */
-  whenClosed: (end: () => void) => () => void;
+  readonly feeds: Feeds;
+  /** Throws `closed` when the handle was closed. */
+  calls(): Calls;
+  /** Calls `end` when the handle is closed, unless what it returns was called before. */
+  whenClosed(end: () => void): () => void;
 }
 
-/** Where "from now on" is, is settled by the call; the feed itself begins with the iteration. */
-export const changeStream = (
-  source: ChangeSource, after: number | undefined, signal: AbortSignal | undefined,
-): AsyncIterable<Change> => {
-  const start = after === undefined ? present(source.calls) : Promise.resolve(after);
+/** Where "from now on" is, is settled by this call; the feed itself begins with the iteration. */
+export const changeStream = (source: ChangeSource, options: unknown): AsyncIterable<Change> => {
+  const checked = attempt(() => checkChanges(options));
+  const start = startOf(source, checked);
   // Whoever never iterates shall not hear of it.
   start.catch(() => {});
-  return { [Symbol.asyncIterator]: () => new ChangeIterator(source, start, signal) };
+  return { [Symbol.asyncIterator]: () => new ChangeIterator(source, start, checked) };
 };
 
-const present = async (calls: Calls): Promise<number> => {
+const startOf = async (source: ChangeSource, checked: () => CheckedChanges): Promise<number> => {
+  const calls = source.calls();
+  const { after } = checked();
+  if (after !== undefined) return after;
   const earliest = calls.sequence;
-  const { sequence } = await new Promise<{ sequence: number }>((resolve, reject) => {
-    calls.request({ op: 'ping' }, resolve, reject, () => resolve({ sequence: earliest }));
+  return new Promise((resolve, reject) => {
+    if (calls.term === undefined) return resolve(earliest);
+    calls.request({ op: 'ping' }, ({ sequence }) => resolve(sequence), reject, () => resolve(earliest));
     calls.flush();
   });
-  return sequence;
 };
 
 class ChangeIterator implements AsyncIterator<Change> {
@@ -40,11 +44,17 @@ class ChangeIterator implements AsyncIterator<Change> {
   private turn: Promise<unknown> = Promise.resolve();
   private readonly onAbort = (): void => this.end({});
   private readonly keep: () => void;
+  private readonly signal: AbortSignal | undefined;
 
-  constructor(source: ChangeSource, start: Promise<number>, private readonly signal: AbortSignal | undefined) {
+  constructor(source: ChangeSource, start: Promise<number>, checked: () => CheckedChanges) {
     this.keep = source.whenClosed(() => this.end({ error: new PumiceError('closed', 'the database was closed') }));
-    signal?.addEventListener('abort', this.onAbort, { once: true });
-    if (signal?.aborted === true) this.end({});
+    try {
+      this.signal = checked().signal;
+    } catch {
+      // `start` rejects with it.
+    }
+    this.signal?.addEventListener('abort', this.onAbort, { once: true });
+    if (this.signal?.aborted === true) this.end({});
     start.then(after => this.open(source.feeds, after), (error: PumiceError) => this.end({ error }));
   }
 

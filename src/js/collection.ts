@@ -1,10 +1,10 @@
 /** A collection as the application sees it: checks what it is given, and asks the leader. */
 
-import { type Source } from './database.js';
+import type { Source } from './database.js';
 import { EntryIterator } from './entries.js';
 import { PumiceError } from './errors.js';
-import { checkDurability } from './options.js';
-import { parse, type Write } from './pack.js';
+import { attempt, checkDurability } from './options.js';
+import { parse } from './pack.js';
 import { checkRange } from './range.js';
 import { checkKey, documentText } from './text.js';
 import type { Change, Collection, Range, WriteOptions } from './types.js';
@@ -47,7 +47,7 @@ export class CollectionHandle<T> implements Collection<T> {
 
   async delete(key: string, options?: WriteOptions): Promise<boolean> {
     const durability = checkDurability(options, this.source.durability);
-    return this.source.calls().ask({ op: 'delete', collection: this.name, key: checkKey(key), durability } satisfies Write);
+    return this.source.calls().ask({ op: 'delete', collection: this.name, key: checkKey(key), durability });
   }
 
   async drop(options?: WriteOptions): Promise<number> {
@@ -85,13 +85,3 @@ export class CollectionHandle<T> implements Collection<T> {
 
 const entryText = (key: unknown, document: unknown): string =>
   `[${JSON.stringify(checkKey(key))},${documentText(document)}]`;
-
-/** A value, or the error that getting it threw. */
-export const attempt = <V>(get: () => V): () => V => {
-  try {
-    const value = get();
-    return () => value;
-  } catch (error) {
-    return () => { throw error; };
-  }
-};

@@ -2,10 +2,11 @@
 
 import { batchText } from './batch.js';
 import type { Calls } from './calls.js';
-import { changeStream } from './changes.js';
-import { attempt, CollectionHandle } from './collection.js';
+import { changeStream, type ChangeSource } from './changes.js';
+import { CollectionHandle } from './collection.js';
 import { PumiceError } from './errors.js';
-import { checkChanges, checkDurability } from './options.js';
+import type { Feeds } from './feeds.js';
+import { checkDurability } from './options.js';
 import type { RangeMessage, StatsMessage, StatusMessage } from './protocol.js';
 import type { Tab } from './tab.js';
 import { checkCollection } from './text.js';
@@ -23,7 +24,7 @@ export interface Source {
 
 const LOG_BYTES = 64 << 10;
 
-export class DatabaseHandle implements Database, Source {
+export class DatabaseHandle implements Database, Source, ChangeSource {
   private readonly ends = new Set<() => void>();
   private closing: Promise<void> | undefined;
 
@@ -87,7 +88,7 @@ export class DatabaseHandle implements Database, Source {
   }
 
   changes(options?: { after?: number; signal?: AbortSignal }): AsyncIterable<Change> {
-    return changeStream(this.tab.feeds, attempt(() => ({ calls: this.calls(), ...checkChanges(options) })), end => this.whenClosed(end));
+    return changeStream(this, options);
   }
 
   subscribe(collection: string, range: RangeMessage, listen: (changes: Change[]) => void): () => void {
@@ -97,7 +98,11 @@ export class DatabaseHandle implements Database, Source {
     return () => { forget(); stop(); };
   }
 
-  private whenClosed(end: () => void): () => void {
+  get feeds(): Feeds {
+    return this.tab.feeds;
+  }
+
+  whenClosed(end: () => void): () => void {
     this.ends.add(end);
     return () => this.ends.delete(end);
   }

@@ -1,6 +1,8 @@
 /** `collection.entries()`: a scan in chunks, the next of which is fetched while one is handed out. */
 
-import type { Answer, Calls } from './calls.js';
+import type { Answer } from './call.js';
+import type { Calls } from './calls.js';
+import type { Source } from './database.js';
 import { PumiceError } from './errors.js';
 import { parse } from './pack.js';
 import type { RangeMessage } from './protocol.js';
@@ -24,12 +26,9 @@ export class EntryIterator implements AsyncIterator<Entry> {
   private last: string | undefined;
   private isOver = false;
   private turn: Promise<unknown> | undefined;
+  private known: Calls | undefined;
 
-  /** `check` throws when the handle was closed. */
-  constructor(
-    private readonly calls: Calls, private readonly collection: string, private readonly range: RangeMessage,
-    private readonly check: () => void,
-  ) {}
+  constructor(private readonly source: Source, private readonly collection: string, private readonly getRange: () => RangeMessage) {}
 
   next(): Promise<IteratorResult<Entry>> {
     // The common case needs no chain: nothing is under way, and there is an entry.
@@ -52,7 +51,6 @@ export class EntryIterator implements AsyncIterator<Entry> {
     try {
       while (!this.isOver) {
         if (this.at < this.entries.length) return { done: false, value: this.entries[this.at++]! };
-        this.check();
         this.coming ??= this.fetch();
         const chunk = await this.coming;
         if (chunk === undefined) break;
@@ -78,27 +76,32 @@ export class EntryIterator implements AsyncIterator<Entry> {
   }
 
   private async fetch(): Promise<Chunk | typeof LOST> {
-    if (this.sequence === undefined) return this.scan(this.range);
-    if (this.calls.term !== this.term || this.cursor === undefined) return LOST;
-    const { cursor } = this;
+    if (this.sequence === undefined) return this.scan(this.getRange());
+    const { cursor, calls } = this;
+    if (calls.term !== this.term || cursor === undefined) return LOST;
     return new Promise((resolve, reject) => {
-      this.calls.request({ op: 'next', cursor }, answer => resolve(chunkOf(answer)), reject, () => resolve(LOST));
+      calls.request({ op: 'next', cursor }, answer => resolve(chunkOf(answer)), reject, () => resolve(LOST));
     });
   }
 
   private async scan(range: RangeMessage): Promise<Chunk> {
-    const answer = await this.calls.askAt({ op: 'scan', collection: this.collection, range });
-    this.term = this.calls.term;
-    this.sequence ??= answer.sequence;
-    return chunkOf(answer);
+    const { calls } = this;
+    return new Promise((resolve, reject) => {
+      calls.request({ op: 'scan', collection: this.collection, range }, answer => {
+        this.term = calls.term;
+        this.sequence ??= answer.sequence;
+        resolve(chunkOf(answer));
+      }, reject);
+    });
   }
 
   /** Goes on with the next leader if its view is the same. */
   private async restart(): Promise<Chunk> {
-    const rest = this.last === undefined ? this.range : behind(this.range, this.last, this.received);
+    const range = this.getRange();
+    const rest = this.last === undefined ? range : behind(range, this.last, this.received);
     const chunk = await this.scan(rest);
     if (chunk.sequence === this.sequence) return chunk;
-    if (chunk.cursor !== undefined) this.calls.tell({ op: 'forget', cursor: chunk.cursor });
+    this.cursor = chunk.cursor;
     throw new PumiceError('not-found',
       'the leader changed during the iteration, and the database was written to: its view is gone; iterate anew');
   }
@@ -106,8 +109,13 @@ export class EntryIterator implements AsyncIterator<Entry> {
   private finish(): void {
     if (this.isOver) return;
     this.isOver = true;
-    if (this.cursor !== undefined && this.calls.term === this.term) this.calls.tell({ op: 'forget', cursor: this.cursor });
     this.entries = [];
+    if (this.cursor !== undefined && this.known?.term === this.term) this.known?.tell({ op: 'forget', cursor: this.cursor });
+  }
+
+  /** Throws `closed` when the handle was closed. */
+  private get calls(): Calls {
+    return this.known = this.source.calls();
   }
 }
 

@@ -1,6 +1,6 @@
 /** The way of a tab to a leader in another one: finding it, reaching it, and noticing when another leads. */
 
-import type { Link } from './calls.js';
+import type { Link } from './call.js';
 import { PumiceError, told } from './errors.js';
 import { clientName, type Discovery, lockName, PROTOCOL, type Replies, type Requests } from './protocol.js';
 

@@ -19,3 +19,9 @@ export type {
  *  `version` when another tab or the files are of a newer version, `invalid-argument` and `too-large` for name and options,
  *  `timeout` when no leader answers. */
 export const open = (name: string, options?: OpenOptions): Promise<Database> => openWith(launch, name, options);
+
+/** Deletes a database that no tab has open (`busy` otherwise), for good. An unknown name resolves. */
+export const deleteDatabase = (name: string): Promise<void> => deleteDatabaseWith(launch, name);
+
+/** The names of the databases of this origin, in order. */
+export const listDatabases = (): Promise<string[]> => listDatabasesWith(launch);

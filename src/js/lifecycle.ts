@@ -13,7 +13,7 @@ export const watchLife = (sleeper: Sleeper): () => void => {
   // A page that is not kept ends here, and this gives its worker the chance to flush.
   const suspend = (): void => sleeper.suspend();
   const resume = (): void => sleeper.resume();
-  const page = globalThis as Pick<typeof globalThis, 'addEventListener' | 'removeEventListener'>;
+  const page: EventTarget = globalThis as unknown as Window;
   const listeners: [EventTarget | undefined, string, () => void][] = [
     [page, 'pagehide', suspend], [page, 'pageshow', resume],
     [globalThis.document, 'freeze', suspend], [globalThis.document, 'resume', resume],

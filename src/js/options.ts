@@ -12,6 +12,8 @@ const STORAGES = ['auto', 'opfs', 'indexeddb', 'memory'] as const;
 const LONGEST_INTERVAL = 2 ** 31 - 1;
 const DURABILITIES = ['disk', 'buffered'] as const;
 
+export interface CheckedChanges { after: number | undefined; signal: AbortSignal | undefined }
+
 export const checkOptions = (options: unknown): CheckedOptions => {
   const given = object(options, 'the options');
   const { storage = 'auto', durability = 'disk', flushInterval = 50, persist = true, workerUrl, wasmUrl } = given;
@@ -38,7 +40,7 @@ export const checkDurability = (options: unknown, otherwise: Durability): Durabi
 };
 
 /** `after` and `signal` of a change feed. */
-export const checkChanges = (options: unknown): { after: number | undefined; signal: AbortSignal | undefined } => {
+export const checkChanges = (options: unknown): CheckedChanges => {
   const { after, signal } = object(options, 'the options of a change feed');
   if (after !== undefined && !(Number.isSafeInteger(after) && (after as number) >= 0)) {
     throw invalid('`after` must be a sequence number');
@@ -48,6 +50,16 @@ export const checkChanges = (options: unknown): { after: number | undefined; sig
     throw invalid('`signal` must be an AbortSignal');
   }
   return { after: after as number | undefined, signal: signal as AbortSignal | undefined };
+};
+
+/** A value, or the error that getting it threw: for what is checked now and told later. */
+export const attempt = <V>(get: () => V): () => V => {
+  try {
+    const value = get();
+    return () => value;
+  } catch (error) {
+    return () => { throw error; };
+  }
 };
 
 const object = (value: unknown, what: string): Record<string, unknown> => {

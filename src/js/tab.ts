@@ -111,7 +111,7 @@ export class Tab {
   }
 
   private receive(message: Replies): void {
-    this.calls.receive(message);
+    this.calls.receive(message.results);
     this.feeds.receive(message.news);
   }
 
@@ -195,7 +195,7 @@ export class Tab {
   }
 
   private mute(): void {
-    if (this.isClosed || !(this.calls.busy || this.opening !== undefined)) return;
+    if (this.isClosed || !(this.calls.isWaiting || this.opening !== undefined)) return;
     if (this.leads) {
       if (this.host?.started !== true) return;
       this.host.terminate();
