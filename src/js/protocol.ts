@@ -20,12 +20,15 @@ export const workerLock = (database: string, term: string): string => `pumice:${
 
 /** On the channel `lockName(database)`. */
 export type Discovery =
-  /** A tab looks for the leader. */
+  /** A tab looks for the leader. It repeats this, and a `ping` on its own channel, until the first reply comes there; so no
+   *  message is lost for coming before the worker has joined the channel. */
   | { type: 'hello'; protocol: number; client: string }
   /** The worker is ready; said once unasked, and again to everyone who says hello. To a tab of another `protocol` too, which
    *  then knows that it cannot take part (code 'version'): the worker does not join its channel. */
   | { type: 'leader'; protocol: number; version: string; term: string }
-  /** The leader could not open the database. Whoever waits is told, and the lock is let go. */
+  /** Said by the leader's page while its worker starts, to everyone who says hello: wait on, the files may take their time. */
+  | { type: 'opening'; protocol: number; term: string }
+  /** Said by the leader's page: its worker could not open the database. Whoever waits is told, and the lock is let go. */
   | { type: 'failed'; term: string; error: ErrorMessage }
   /** The leader closes in order. The next one will come. */
   | { type: 'leaving'; term: string }
