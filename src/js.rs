@@ -4,6 +4,8 @@
 //! it (`Settled`), and throws the string `code: message`; whatever else comes out of it is a crash, after which the
 //! instance must not be used.
 
+#![allow(clippy::needless_pass_by_value)] // What crosses is the callee's.
+
 #[path = "js/convert.rs"]
 mod convert;
 #[path = "js/reads.rs"]

@@ -47,7 +47,9 @@ pub(super) fn whole(value: f64) -> u64 {
 #[wasm_bindgen]
 extern "C" {
     /// A range, as the message has it.
-    #[wasm_bindgen(typescript_type = "{ prefix?: string; from?: string; to?: string; reverse?: boolean; limit?: number }")]
+    #[wasm_bindgen(
+        typescript_type = "{ prefix?: string; from?: string; to?: string; reverse?: boolean; limit?: number }"
+    )]
     pub type Range;
 
     #[wasm_bindgen(method, getter, structural)]

@@ -96,7 +96,8 @@ fn push(batch: &mut Batch, op: &str) -> Result<()> {
     // The first letter after `["` tells, for the callers are Pumice's own.
     match op.as_bytes().get(2) {
         Some(b'p') => {
-            let (_, collection, key, document) = parse::<(Text<'_>, Text<'_>, Text<'_>, &RawValue)>(op.as_bytes())?;
+            let (_, collection, key, document) =
+                parse::<(Text<'_>, Text<'_>, Text<'_>, &RawValue)>(op.as_bytes())?;
             batch.put_raw(&collection.0, &key.0, document.get())?;
         }
         Some(b'd') if op.as_bytes().get(3) == Some(&b'e') => {
