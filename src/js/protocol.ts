@@ -77,8 +77,8 @@ export type Errand = (
 export type Errands = { type: 'done'; names?: string[] } | { type: 'refused'; error: ErrorMessage };
 
 /** Everything between a page and the worker that it started, by `postMessage`. */
-export type ToWorker = Start | Requests | Stop | { type: 'deposed'; term: string } | Errand;
-export type FromWorker = Started | Replies | Stopped | Crashed | Errands;
+export type ToWorker = Start | Requests | Stop | { type: 'deposed'; term: string };
+export type FromWorker = Started | Replies | Stopped | Crashed;
 
 /** The worker's answer to `start`, before it says `leader` to the tabs. Opening waits up to 20 s for files that a former worker
  *  still has, then fails with 'busy'. After `failed` the worker has nothing open and does nothing more. */

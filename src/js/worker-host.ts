@@ -4,7 +4,7 @@ import type { Link } from './call.js';
 import { PumiceError, told, wrapped } from './errors.js';
 import type { Launch, Places } from './launch.js';
 import {
-  type EngineOptions, type Errands, type FromWorker, type Replies, type Requests, type Start, type ToWorker, workerLock,
+  type EngineOptions, type FromWorker, type Replies, type Requests, type Start, type ToWorker, workerLock,
 } from './protocol.js';
 
 export interface WorkerEvents {
@@ -36,7 +36,7 @@ export class WorkerHost implements Link {
     this.term = start.term;
     const { worker, ...wasm } = launch(start.places);
     this.worker = worker;
-    worker.onmessage = ({ data }: MessageEvent<Exclude<FromWorker, Errands>>) => this.receive(data);
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.receive(data);
     worker.onerror = event => {
       event.preventDefault();
       // Without a message it is not the script that failed, but the loading of it.
@@ -83,7 +83,7 @@ export class WorkerHost implements Link {
     this.worker.postMessage(message, transfer);
   }
 
-  private receive(message: Exclude<FromWorker, Errands>): void {
+  private receive(message: FromWorker): void {
     if (this.isOver || message.term !== this.term) return;
     switch (message.type) {
       case 'started': {
