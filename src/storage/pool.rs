@@ -179,7 +179,7 @@ impl<F: SlotFiles, J: Journal> PooledStorage<F, J> {
         let slot = {
             let mut table = self.table()?;
             let (slot, found) = table.find(name)?;
-            table::check(name, found.failed.as_ref())?;
+            certain(name, found.failed.as_ref())?;
             table.doubt(name, &Error::new(ErrorKind::Io, "removing it was interrupted"));
             slot
         };
