@@ -39,14 +39,16 @@ fn compile(sh: &Shell, modules: &Path, pkg: &Path) -> Result<()> {
     cmd!(sh, "wasm-pack --log-level warn build --target web --profile wasm --no-opt --out-dir {pkg} -- --features js").run()?;
     let wasm = pkg.join("pumice_bg.wasm");
     let wasm_opt = modules.join(".bin/wasm-opt");
-    cmd!(sh, "{wasm_opt} -Oz --converge {WASM_FEATURES...} {wasm} -o {wasm}")
-        .run()
-        .context("wasm-opt refuses the module; if rustc emits a new feature, allow it in xtask/src/package.rs")
+    cmd!(sh, "{wasm_opt} -Oz --converge {WASM_FEATURES...} {wasm} -o {wasm}").run().context(
+        "wasm-opt refuses the module; if rustc emits a new feature, allow it in xtask/src/package.rs",
+    )
 }
 
 fn bundle(sh: &Shell, modules: &Path, pkg: &Path) -> Result<()> {
     let tsc = modules.join(".bin/tsc");
     let types = pkg.join("types");
-    cmd!(sh, "{tsc} --project src/js --emitDeclarationOnly --declaration --outDir {types}").run()?;
+    cmd!(sh, "{tsc} --project src/js --noEmit false --declaration --emitDeclarationOnly --outDir {types}")
+        .run()?;
+    cmd!(sh, "node xtask/package/types.js {pkg}").run()?;
     Ok(cmd!(sh, "node xtask/package/bundle.js {pkg}").run()?)
 }
