@@ -12,12 +12,12 @@ use xshell::Shell;
 
 /// Builds the package and serves the page until it is interrupted.
 pub fn run(sh: &Shell, port: u16) -> Result<()> {
-    let package = package::run(sh)?;
+    package::run(sh)?;
     let root = sh.current_dir();
     // The page's own service worker keeps what it needs; a browser's cache would only hide a change.
     let fresh = SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     let app = Router::new()
-        .nest_service("/pkg", ServeDir::new(package))
+        .nest_service("/pkg", ServeDir::new(root.join("pkg")))
         .fallback_service(ServeDir::new(root.join("www")))
         .layer(fresh);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
@@ -25,7 +25,10 @@ pub fn run(sh: &Shell, port: u16) -> Result<()> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(|| {
             format!("cannot listen on port {port}; choose another one with `cargo xtask demo --port 0`")
         })?;
-        println!("\nThe demo page is at http://localhost:{}/ (Ctrl-C ends it)", listener.local_addr()?.port());
+        println!(
+            "\nThe demo page is at http://localhost:{}/ (Ctrl-C ends it)",
+            listener.local_addr()?.port()
+        );
         axum::serve(listener, app).await.context("the server stopped")
     })
 }
