@@ -5,6 +5,7 @@
 #![cfg(target_family = "wasm")]
 
 mod conformance;
+mod model;
 mod place;
 mod support;
 
