@@ -13,7 +13,8 @@ let service: Service | undefined;
 /** Resolves with what came while the database was being opened. */
 let begun: Promise<void> | undefined;
 
-addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
+// Loaded on a server, this module must do nothing.
+globalThis.addEventListener?.('message', ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === 'start') begun ??= begin(data);
   else if (service) service.receive(data);
   else void begun?.then(() => service?.receive(data));
