@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::format::end_mark::EndMark;
 use crate::log::files::{Files, remove_if_there};
 use crate::log::group_commit::{Caller, Duty, GroupCommit};
+use crate::log::order::Order;
 use crate::log::queue::{Queue, Want, closed};
 use crate::log::recovery::{self, Opened, Recovery};
 use crate::log::writer::Segment;
@@ -35,6 +36,8 @@ pub(crate) struct Core<S: Storage> {
     pub(crate) report: Recovery,
     pub(crate) store: [u8; 16],
     pub(crate) epoch: u64,
+    /// Those who submit their writes, in the order of their coming.
+    pub(crate) order: Arc<Order>,
     files: Mutex<LiveFiles<S>>,
 }
 
@@ -73,7 +76,8 @@ impl<S: Storage> Core<S> {
     fn new(storage: Arc<S>, options: Options, cache: Arc<BlockCache>, opened: Opened<S>) -> Self {
         let state = Arc::new(State::new(opened.tables, opened.memtable, opened.chain.last()));
         let compact_at = options.compact_at.unwrap_or(u64::MAX);
-        let queue = Queue::new(opened.chain, opened.time, opened.sealed, opened.segments, compact_at);
+        let Opened { chain, time, sealed, clients, segments, .. } = opened;
+        let queue = Queue::new(chain, time, sealed, clients, segments, compact_at);
         let commit = GroupCommit::new(queue, opened.writer, Arc::clone(&state), options.clone());
         let files = LiveFiles { replaced: Vec::new(), pins: BTreeMap::new(), compactions: 0 };
         Self {
@@ -85,6 +89,7 @@ impl<S: Storage> Core<S> {
             report: opened.report,
             store: opened.store,
             epoch: opened.epoch,
+            order: Arc::default(),
             files: Mutex::new(files),
         }
     }

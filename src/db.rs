@@ -6,6 +6,7 @@ mod collection;
 mod keys;
 mod scan;
 mod stats;
+mod submit;
 mod view;
 
 pub use batch::Batch;
@@ -14,6 +15,7 @@ pub use collection::Collection;
 pub use keys::Keys;
 pub use scan::{Entry, Scan};
 pub use stats::Stats;
+pub use submit::{Accepted, Answer, Origin, Submission};
 pub use view::ReadView;
 
 pub(crate) use batch::to_text;

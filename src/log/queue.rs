@@ -6,6 +6,7 @@
 use super::writer::Segment;
 use crate::document::sort_key;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::line::encode_record;
 use crate::format::segment::Chain;
 use crate::options::Durability;
@@ -89,6 +90,8 @@ pub(crate) struct Queue {
     pub(crate) unsynced_since: Option<Instant>,
     /// The log's last line is a seal, or there is no record since one.
     pub(crate) sealed: bool,
+    /// What clients' writes were answered with, accepted ones included.
+    pub(crate) clients: Clients,
     /// Buffered writes must not show before the log has moved on to the next segment.
     pub(crate) holding: bool,
     pub(crate) leading: bool,
@@ -115,6 +118,7 @@ impl Queue {
         chain: Chain,
         time: u64,
         sealed: bool,
+        clients: Clients,
         segments: Vec<Segment>,
         compact_due_at: u64,
     ) -> Self {
@@ -132,6 +136,7 @@ impl Queue {
             sync_wanted: 0,
             unsynced_since: None,
             sealed,
+            clients,
             holding: false,
             leading: false,
             background_wanted: false,
@@ -210,6 +215,9 @@ impl Queue {
         self.pending_bytes += lines.len();
         self.pending.push(lines);
         let sequence = self.accepted();
+        if let Some(origin) = origin {
+            self.clients.written(&origin.client, origin.number, sequence, self.time);
+        }
         if ops.iter().any(|op| !matches!(op, WriteOp::Put { .. })) {
             self.last_removal = sequence;
         }
@@ -259,6 +267,12 @@ impl Queue {
         let (checksum, value) = encode_record(out, &record);
         self.chain = Chain { next: sequence + 1, previous: checksum };
         value
+    }
+
+    /// What clients were answered with, for the header of a segment that begins here.
+    pub(crate) fn clients_now(&mut self) -> Clients {
+        self.clients.forget_silent(self.time);
+        self.clients.clone()
     }
 
     /// Takes everything accepted so far, for writing; the chain behind it.

@@ -10,6 +10,7 @@ use super::salvage;
 use super::take_over::make_writable;
 use super::writer::{LogWriter, Segment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::segment::{self, Chain};
 use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
@@ -55,6 +56,8 @@ pub(crate) struct Opened<S: Storage> {
     pub(crate) time: u64,
     pub(crate) store: [u8; 16],
     pub(crate) epoch: u64,
+    /// What clients' writes were answered with.
+    pub(crate) clients: Clients,
     /// All segments that count, oldest first, the active one included.
     pub(crate) segments: Vec<Segment>,
     /// `None` when opened read-only.
@@ -128,7 +131,8 @@ pub(crate) async fn open<S: Storage>(
         segments.push(recovered.writer.active().clone());
         writer = Some(recovered.writer);
     }
-    Ok(Opened { tables, memtable, chain, time, store, epoch, segments, writer, sealed, report })
+    let clients = replayed.clients;
+    Ok(Opened { tables, memtable, chain, time, store, epoch, clients, segments, writer, sealed, report })
 }
 
 /// The snapshots that count, oldest first, and the log behind them.

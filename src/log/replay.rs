@@ -7,6 +7,7 @@ use super::files::{Files, SegmentFile};
 use super::writer::Segment;
 use crate::document::sort_key;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::end_mark::EndMark;
 use crate::format::line::{Header, LineError};
 use crate::format::segment::{self, Chain, End, Write};
@@ -39,6 +40,8 @@ pub(super) struct Replayed {
     pub(super) history_changed: bool,
     /// The highest epoch of the segments, those given up included.
     pub(super) newest_epoch: u64,
+    /// What clients' writes were answered with.
+    pub(super) clients: Clients,
 }
 
 /// Reads every segment beyond `covered` into `memtable`.
@@ -185,7 +188,15 @@ fn walk_all(
             replayed.give_up_from(index);
             break;
         }
-        let end = walk_one(segment, next, chain, |bytes, write| apply(bytes, write, covered, memtable));
+        // As of its beginning. What an earlier segment has told besides, the clients have the answers of.
+        let mut clients = segment.header.clients.clone();
+        let end = walk_one(segment, next, chain, |bytes, write| {
+            if let Some(origin) = write.origin {
+                clients.written(&origin.client, origin.number, write.sequence, write.time);
+            }
+            apply(bytes, write, covered, memtable);
+        });
+        clients.forget_silent(end.time);
         if let Some((offset, message)) = damage_of(&end, next) {
             if let (None, Some(next)) = (&end.damage, next)
                 && mode != RecoveryMode::PointInTime
@@ -211,6 +222,7 @@ fn walk_all(
             replayed.give_up_from(index + 1);
         }
         expected = Some(end.chain);
+        replayed.clients = clients;
         replayed.ends.push(end);
     }
     Ok(())

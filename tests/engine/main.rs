@@ -15,5 +15,6 @@ mod model;
 mod pool;
 mod recovery;
 mod stress;
+mod submit;
 #[path = "../support/mod.rs"]
 mod support;
