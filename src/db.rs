@@ -10,7 +10,7 @@ mod submit;
 mod view;
 
 pub use batch::Batch;
-pub use changes::{Change, ChangeKind, Changes};
+pub use changes::{Change, ChangeKind, Changes, Chunk, Confirmations, Feed};
 pub use collection::Collection;
 pub use keys::Keys;
 pub use scan::{Entry, Scan};

@@ -75,7 +75,12 @@ impl<S: Storage> Db<S> {
     ///
     /// # Errors
     /// As for [`Collection::delete`](super::Collection::delete) when the names cannot be ones.
-    pub fn submit_delete(&self, collection: &str, key: &str, origin: Option<Origin>) -> Result<Submission<S>> {
+    pub fn submit_delete(
+        &self,
+        collection: &str,
+        key: &str,
+        origin: Option<Origin>,
+    ) -> Result<Submission<S>> {
         check_collection(collection)?;
         check_key(key)?;
         let mut batch = self.new_batch();
@@ -85,7 +90,8 @@ impl<S: Storage> Db<S> {
 
     fn join(&self, batch: Batch, delete: bool, origin: Option<Origin>) -> Result<Submission<S>> {
         if let Some(Origin { client, number, .. }) = &origin {
-            let sound = (1..=MAX_CLIENT_BYTES).contains(&client.len()) && !client.chars().any(char::is_control);
+            let sound =
+                (1..=MAX_CLIENT_BYTES).contains(&client.len()) && !client.chars().any(char::is_control);
             if !sound || *number == u64::MAX {
                 let message = format!("{client:?} with write {number} is no name and number of a client");
                 return Err(Error::new(ErrorKind::InvalidArgument, message));
@@ -198,6 +204,7 @@ impl<S: Storage> Accepted<S> {
 }
 
 fn forgotten() -> Error {
-    let message = "the write was done, but so long ago that its answer is no longer kept; read to see what it did";
+    let message =
+        "the write was done, but so long ago that its answer is no longer kept; read to see what it did";
     Error::new(ErrorKind::Timeout, message)
 }

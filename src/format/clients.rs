@@ -168,7 +168,8 @@ impl Clients {
             .by_name
             .iter()
             .map(|(name, client)| {
-                let runs: Vec<_> = client.runs.iter().map(|run| (run.number, run.sequence, run.count)).collect();
+                let runs: Vec<_> =
+                    client.runs.iter().map(|run| (run.number, run.sequence, run.count)).collect();
                 (&**name, client.time, client.done, runs)
             })
             .collect();

@@ -173,7 +173,8 @@ fn push_checksum(out: &mut Vec<u8>, label: &[u8], checksum: u32) {
     out.push(b'"');
 }
 
-fn push_string(out: &mut Vec<u8>, text: &str) {
+/// Appends `text` as a JSON string.
+pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     if text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
         // Writing to a Vec cannot fail, and neither can a str.
         let _ = serde_json::to_writer(out.by_ref(), text);

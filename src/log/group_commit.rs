@@ -5,7 +5,7 @@
 //! dropped future never leaves a write half done. The first failure stops all writing for good.
 
 use super::queue::{Queue, Want, WriteOp};
-use super::writer::{LogWriter, Segment};
+use super::writer::{LogWriter, Place, Segment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::clients::Clients;
 use crate::format::segment::Chain;
@@ -382,6 +382,10 @@ impl<S: Storage> Lead<'_, S> {
         let result = match result {
             Ok(outcome) => {
                 queue.log_bytes += outcome.written;
+                if outcome.sync {
+                    let Segment { name, bytes, .. } = outcome.active.clone();
+                    queue.durable_end = Some(Place { name, offset: bytes, chain: outcome.chain });
+                }
                 if let Some(last) = queue.segments.last_mut() {
                     *last = outcome.complete.clone().unwrap_or_else(|| outcome.active.clone());
                 }

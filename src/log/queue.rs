@@ -3,7 +3,7 @@
 //! Everything here happens under one short lock. Records get their sequence number, their place in the checksum chain
 //! and their bytes as they are accepted, so the order of the queue is the order of the log.
 
-use super::writer::Segment;
+use super::writer::{Place, Segment};
 use crate::document::sort_key;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::clients::Clients;
@@ -84,6 +84,8 @@ pub(crate) struct Queue {
     /// The last accepted write that removes something.
     pub(crate) last_removal: u64,
     pub(crate) durable: u64,
+    /// Where the durable records end, if that is at the end of a turn.
+    pub(crate) durable_end: Option<Place>,
     /// The highest sequence number that someone waits to see durable.
     pub(crate) sync_wanted: u64,
     /// When the first record accepted since the last sync was accepted, unless someone waits for its sync anyway.
@@ -120,10 +122,13 @@ impl Queue {
         sealed: bool,
         clients: Clients,
         segments: Vec<Segment>,
+        covered: u64,
         compact_due_at: u64,
     ) -> Self {
-        let log_bytes = segments.iter().map(|s| s.bytes).sum();
-        let crowded = compact_due_at < u64::MAX && segments.len() > MANY_SEGMENTS;
+        let uncovered = segments.iter().filter(|s| s.last > covered || s.first > covered);
+        let log_bytes = uncovered.clone().map(|s| s.bytes).sum();
+        let crowded = compact_due_at < u64::MAX && uncovered.count() > MANY_SEGMENTS;
+        let durable_end = segments.last().map(|s| Place { name: s.name.clone(), offset: s.bytes, chain });
         Self {
             chain,
             time,
@@ -133,6 +138,7 @@ impl Queue {
             unapplied: VecDeque::new(),
             last_removal: 0,
             durable: chain.last(),
+            durable_end,
             sync_wanted: 0,
             unsynced_since: None,
             sealed,

@@ -132,6 +132,16 @@ pub(crate) fn is_whole(header: &Header, header_len: usize, bytes: &[u8]) -> bool
     }
 }
 
+/// The header of the segment `bytes`, if it is sound to the place where `next` says that it ends.
+fn followed_by(bytes: &[u8], next: &Header) -> Option<Header> {
+    let (header, header_len) = segment::read_header(bytes).ok()?;
+    let bytes = bytes.get(..usize::try_from(next.previous_len).ok()?)?;
+    let chain = Chain { next: header.first, previous: header.previous };
+    let end = segment::walk(bytes, header_len, chain, |_| {});
+    let complete = end.damage.is_none() && end.valid_len == bytes.len() && header.first < next.first;
+    (complete && end.chain == Chain { next: next.first, previous: next.previous }).then_some(header)
+}
+
 fn check_start(
     loaded: &[Loaded],
     unfinished: &[(SegmentFile, Bytes)],
@@ -323,6 +333,34 @@ impl Replayed {
             Some((segment, end)) => Error::corrupt(segment.file.name.clone(), end.valid_len as u64, message),
             None => Error::new(ErrorKind::Corrupt, message),
         }
+    }
+
+    /// The complete segments directly before the ones that were read, oldest first: snapshots have replaced them, and
+    /// their removal has not come, or was put off.
+    pub(super) async fn replaced_segments<S: Storage>(
+        &self,
+        storage: &S,
+        files: &Files,
+    ) -> Result<Vec<Segment>> {
+        let mut found = Vec::new();
+        let Some(mut next) = self.loaded.first().map(|l| l.header.clone()) else { return Ok(found) };
+        let mut groups: Vec<_> = files.segments.chunk_by(|a, b| a.first == b.first).collect();
+        groups.retain(|group| group.first().is_some_and(|file| file.first < next.first));
+        while let Some(group) = groups.pop() {
+            let mut before = None;
+            for file in group {
+                let bytes = storage.read_at(&file.name, 0, usize::MAX).await?;
+                if let Some(header) = followed_by(&bytes, &next).filter(|header| header.first == file.first) {
+                    let (first, last, bytes) = (header.first, next.first - 1, next.previous_len);
+                    before = Some((Segment { name: file.name.clone(), first, last, bytes }, header));
+                    break;
+                }
+            }
+            let Some((segment, header)) = before else { break };
+            found.insert(0, segment);
+            next = header;
+        }
+        Ok(found)
     }
 
     pub(super) fn segments(&self) -> Vec<Segment> {

@@ -20,6 +20,15 @@ pub(crate) struct Segment {
     pub(crate) bytes: u64,
 }
 
+/// A place in a segment, and what stands before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The segment's name.
+    pub(crate) name: String,
+    pub(crate) offset: u64,
+    pub(crate) chain: Chain,
+}
+
 pub(crate) struct LogWriter<S> {
     storage: Arc<S>,
     store: [u8; 16],

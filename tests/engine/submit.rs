@@ -31,9 +31,12 @@ fn run(test: impl Future<Output = ()> + Send + 'static) {
 /// Also when there is room for one at a time, and a compaction makes all of them wait.
 #[test]
 fn writes_are_accepted_in_the_order_of_submitting_however_they_are_polled() {
-    for (limit, durability) in
-        [(1, Durability::Disk), (1, Durability::Buffered), (400, Durability::Buffered), (8 << 20, Durability::Disk)]
-    {
+    for (limit, durability) in [
+        (1, Durability::Disk),
+        (1, Durability::Buffered),
+        (400, Durability::Buffered),
+        (8 << 20, Durability::Disk),
+    ] {
         run(async move {
             let options = Options::new().buffer_limit(limit).compact_at(Some(2000)).durability(durability);
             let db = Db::open_with(MemoryStorage::new(), options).await.unwrap();
@@ -82,7 +85,10 @@ fn a_deletion_sees_what_was_submitted_before_it_and_nothing_behind() {
             answers.push(task.await.unwrap().unwrap());
         }
         let deleted = Answer::Deleted;
-        assert_eq!(answers, [deleted(false), Answer::Written(1), deleted(true), deleted(false), Answer::Written(3)]);
+        assert_eq!(
+            answers,
+            [deleted(false), Answer::Written(1), deleted(true), deleted(false), Answer::Written(3)]
+        );
     });
 }
 
