@@ -143,6 +143,11 @@ pub mod blocking;
 #[path = "native.rs"]
 mod native;
 
+/// The face for JavaScript.
+#[cfg(all(target_family = "wasm", feature = "js"))]
+#[path = "js.rs"]
+mod js;
+
 /// The storage that this platform's databases use unless told otherwise.
 #[cfg(not(target_family = "wasm"))]
 pub type PlatformStorage = SyncDiskStorage;

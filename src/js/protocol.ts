@@ -67,6 +67,15 @@ export interface Stopped { type: 'stopped'; term: string; error?: ErrorMessage }
  *  `started`; a crash before is `failed`. */
 export interface Crashed { type: 'crashed'; term: string; error: ErrorMessage }
 
+/** An errand for a worker that is started for it alone, sent instead of `start`; the page terminates the worker after its answer.
+ *  To delete, the page holds the lock `lockName(name)`; the worker waits a few seconds for files that are being let go. */
+export type Errand = (
+  | { type: 'list' }
+  | { type: 'delete'; name: string }
+) & { wasmUrl?: string; wasm?: ArrayBuffer };
+/** `names` answers `list`, in order. */
+export type Errands = { type: 'done'; names?: string[] } | { type: 'refused'; error: ErrorMessage };
+
 /** Everything between a page and the worker that it started, by `postMessage`. */
 export type ToWorker = Start | Requests | Stop | { type: 'deposed'; term: string };
 export type FromWorker = Started | Replies | Stopped | Crashed;
