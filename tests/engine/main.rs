@@ -17,5 +17,6 @@ mod model;
 mod pool;
 mod recovery;
 mod stress;
+mod submit;
 #[path = "../support/mod.rs"]
 mod support;
