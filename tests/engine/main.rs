@@ -9,6 +9,7 @@ mod disk;
 mod edges;
 mod end_mark;
 mod faults;
+mod feeds;
 mod golden;
 mod losses;
 mod model;
@@ -18,3 +19,4 @@ mod stress;
 mod submit;
 #[path = "../support/mod.rs"]
 mod support;
+mod transfer;

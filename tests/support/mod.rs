@@ -11,6 +11,7 @@ pub mod log_file;
 pub mod medium;
 pub mod page_cache;
 pub mod sealed;
+pub mod snapshots;
 pub mod watchdog;
 
 use std::future::Future;
