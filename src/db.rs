@@ -20,8 +20,8 @@ pub use stats::Stats;
 pub use submit::{Accepted, Answer, Origin, Submission};
 pub use view::ReadView;
 
-pub(crate) use batch::to_text;
-pub(crate) use scan::RawScan;
+#[allow(unused_imports)] // Where nobody can wait on a thread.
+pub(crate) use {batch::to_text, scan::RawScan};
 
 use crate::compaction;
 use crate::core::Core;

@@ -21,24 +21,34 @@ export const PATIENCE = 90_000;
 /** A new folder for a profile. */
 export const newProfile = () => mkdtemp(join(tmpdir(), 'pumice-chromium-'));
 
+/** None must outlive the tests, whatever becomes of them. */
+const running = new Set();
+process.on('exit', () => { for (const child of running) killGroup(child); });
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
+function killGroup(child) {
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
+}
+
 /** Starts Chromium with `profile`, or with one that goes away when it is closed. */
 export async function startChromium({ profile, args = [] } = {}) {
   const own = profile === undefined;
   const folder = profile ?? await newProfile();
   const child = spawn(process.env.PUMICE_CHROMIUM ?? '/usr/bin/chromium',
     [...ARGS, ...args, `--user-data-dir=${folder}`, 'about:blank'], { detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
-  const ended = once(child, 'exit');
+  running.add(child);
+  const ended = once(child, 'exit').then(() => running.delete(child));
   const browser = await chromium.connectOverCDP(await address(child), { timeout: PATIENCE });
   const context = browser.contexts()[0];
   context.setDefaultTimeout(PATIENCE);
 
   /** SIGKILL to every process of it, at once. */
   async function kill() {
-    try {
-      process.kill(-child.pid, 'SIGKILL');
-    } catch (error) {
-      if (error.code !== 'ESRCH') throw error;
-    }
+    killGroup(child);
     await ended;
     await browser.close().catch(() => {});
     if (own) await remove(folder);
@@ -59,7 +69,7 @@ export async function startChromium({ profile, args = [] } = {}) {
     async close() {
       const session = await browser.newBrowserCDPSession().catch(() => undefined);
       await session?.send('Browser.close').catch(() => {});
-      const late = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), PATIENCE);
+      const late = setTimeout(killGroup, PATIENCE, child);
       await ended;
       clearTimeout(late);
       await browser.close().catch(() => {});

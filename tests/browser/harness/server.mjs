@@ -1,7 +1,7 @@
 /** Serves the built package, the tests' own modules and a blank page with the package on it, from an ephemeral port.
  *
  *  It sends no special headers: the package must not need any. `POST /told/CHANNEL` is the side channel by which a page
- *  says what was acknowledged to it; what arrived here stays known when the browser dies. */
+ *  says what was acknowledged to it; what arrived here stays known when the browser dies. `/file/NAME` keeps what is posted. */
 
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
@@ -35,20 +35,31 @@ Object.assign(window, { pumice, ...tools, ready: true });
 export async function serve({ folders = {}, change } = {}) {
   const roots = { '/pkg/': PACKAGE, '/tests/': TESTS, ...folders };
   const told = new Map();
+  const kept = new Map();
 
   async function answer(request, response) {
     const { pathname } = new URL(request.url, 'http://localhost');
-    if (request.method === 'POST' && pathname.startsWith('/told/')) {
+    if (request.method === 'POST') {
       const parts = [];
       for await (const part of request) parts.push(part);
-      const channel = pathname.slice('/told/'.length);
-      told.set(channel, [...(told.get(channel) ?? []), ...JSON.parse(Buffer.concat(parts).toString())]);
+      const body = Buffer.concat(parts);
+      const [, folder, name] = pathname.split('/');
+      if (folder === 'file') kept.set(name, body);
+      else told.set(name, [...(told.get(name) ?? []), ...JSON.parse(body.toString())]);
       response.writeHead(204).end();
       return;
     }
+    if (pathname.startsWith('/file/')) {
+      response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(kept.get(pathname.slice('/file/'.length)));
+      return;
+    }
     if (pathname === '/' || pathname === '/other') {
-      response.writeHead(200, { 'content-type': TYPES['.html'] });
-      response.end(pathname === '/' ? blankPage() : '<!doctype html><title>Other</title>');
+      const content = pathname === '/' ? blankPage() : '<!doctype html><title>Other</title>';
+      response.writeHead(200, { 'content-type': TYPES['.html'] }).end(content);
+      return;
+    }
+    if (pathname.startsWith('/entry/')) {
+      response.writeHead(302, { location: entry(`./${pathname.slice('/entry/'.length)}`) }).end();
       return;
     }
     const root = Object.keys(roots).find(root => pathname.startsWith(root));
@@ -57,8 +68,7 @@ export async function serve({ folders = {}, change } = {}) {
     const file = path.endsWith('/') || path === '.' ? join(path, 'index.html') : path;
     let content = await readFile(join(roots[root], file));
     if (change) content = change(pathname, content);
-    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' });
-    response.end(content);
+    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' }).end(content);
   }
 
   const server = createServer((request, response) => {
@@ -69,6 +79,8 @@ export async function serve({ folders = {}, change } = {}) {
     origin: `http://localhost:${server.address().port}`,
     /** Everything that pages told on a channel so far. */
     told: channel => told.get(channel) ?? [],
+    /** Files by name, which pages fetch from and post to `/file/NAME`. */
+    files: kept,
     close() {
       server.closeAllConnections();
       return new Promise(resolve => server.close(resolve));

@@ -2,13 +2,18 @@
 
 import { judge } from '../page/workload.mjs';
 
-/** Starts writing in a tab; what is acknowledged is told on `channel`. Returns when the database is open. */
-export function startWork(page, { database, storage, channel, ...work }) {
-  return page.evaluate(async ({ database, storage, channel, work }) => {
+/** Starts writing in a tab; what is acknowledged is told on `channel`. `stalled`: beside a feed of which one change is taken.
+ *  Returns when the database is open. */
+export function startWork(page, { database, storage, channel, stalled = false, ...work }) {
+  return page.evaluate(async ({ database, storage, channel, stalled, work }) => {
     const workload = await import('/tests/page/workload.mjs');
     const db = await pumice.open(database, { storage });
+    if (stalled) {
+      window.feed = db.changes()[Symbol.asyncIterator]();
+      window.feed.next();
+    }
     window.working = workload.work(db, window.teller(channel), work);
-  }, { database, storage, channel, work });
+  }, { database, storage, channel, stalled, work });
 }
 
 /** How many operations are acknowledged, as far as was heard on `channel`. */

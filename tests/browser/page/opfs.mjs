@@ -33,6 +33,33 @@ export async function resize({ handle }, length) {
   await writer.close();
 }
 
+/** Where the content of a slot begins, and what its header does. */
+export const CONTENT = 8192;
+const MAGIC = 'PUMICESL';
+
+/** Writes to `collection` until all files of the database that hold log have headers, which is when what stands in them counts. */
+export async function age(db, collection) {
+  const end = performance.now() + 60_000;
+  for (let number = 0; performance.now() < end; number += 1) {
+    await db.collection(collection).put('ageing', number);
+    const contents = await Promise.all((await filesOf(db.name)).map(bytesOf));
+    const logs = contents.filter(bytes => lastIndexOf(bytes, '"ageing"') > 0);
+    if (logs.length > 0 && logs.every(bytes => lastIndexOf(bytes.subarray(0, MAGIC.length), MAGIC) === 0)) return;
+    await new Promise(resolve => setTimeout(resolve, 50));
+  }
+  throw new Error('the files do not age');
+}
+
+/** The file whose log holds `text`. */
+export async function logWith(name, text) {
+  for (const file of await filesOf(name)) {
+    const bytes = await bytesOf(file);
+    const at = lastIndexOf(bytes, text);
+    if (at >= 0) return { file, bytes, at };
+  }
+  throw new Error(`no file of ${name} holds ${text}`);
+}
+
 /** Where `text` is in `bytes`, the last time; -1 where it is not. */
 export function lastIndexOf(bytes, text) {
   const wanted = new TextEncoder().encode(text);
