@@ -39,9 +39,9 @@ const leaderOf = async pages => {
   return flags.indexOf(true);
 };
 
-/** Keeps the tab's worker from ever doing anything else. */
+/** Keeps the tab's worker from ever doing anything else. Not within the call: what a debugger runs cannot be terminated. */
 const loop = async page => {
-  page.workers()[0].evaluate(() => { for (;;); }).catch(() => {});
+  await page.workers()[0].evaluate(() => { setTimeout(() => { for (;;); }); });
   await sleep(300);
 };
 
