@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { deepStrictEqual as equal, ok } from 'node:assert';
 import { PATIENCE, startChromium } from './harness/chromium.mjs';
 import { serve } from './harness/server.mjs';
-import { freeze, openTab } from './harness/tab.mjs';
+import { openTab, ready } from './harness/tab.mjs';
 
 let server;
 let browser;
@@ -27,6 +27,10 @@ const leads = page => page.evaluate(async () => (await window.db.status()).leade
 const put = (page, key, value, options) =>
   page.evaluate(args => window.db.collection('notes').put(...args), [key, value, options]);
 const all = page => page.evaluate(() => window.db.collection('notes').getAll());
+const visitOther = async page => {
+  await page.evaluate(() => { location.href = '/other'; });
+  await page.waitForFunction(() => document.title === 'Other');
+};
 const subscribe = page => page.evaluate(() => {
   window.keys = [];
   window.db.collection('notes').subscribe(changes => window.keys.push(...changes.map(({ key }) => key)));
@@ -34,9 +38,8 @@ const subscribe = page => page.evaluate(() => {
 
 for (const storage of ['opfs', 'indexeddb']) {
   describe(storage, () => {
-    test('a page in the back/forward cache lets go, and comes back', { timeout: PATIENCE }, async () => {
-      const [one, two] = [await join(`cached-${storage}`, storage), await join(`cached-${storage}`, storage)];
-      ok(await leads(one));
+    test('a page in the back/forward cache misses nothing', { timeout: PATIENCE }, async () => {
+      const [two, one] = [await join(`cached-${storage}`, storage), await join(`cached-${storage}`, storage)];
       await subscribe(one);
       await put(one, 'a', 1);
       await one.waitForFunction(() => window.keys.length === 1);
@@ -45,37 +48,49 @@ for (const storage of ['opfs', 'indexeddb']) {
         // Neither is waited for: what was asked before the page went away is done, now or when it is back.
         window.buffered = window.db.collection('notes').put('b', 2, { durability: 'buffered' });
         window.awaited = window.db.collection('notes').put('c', 3);
-        location.href = '/other';
       });
-      await one.waitForURL('**/other');
+      await visitOther(one);
       await put(two, 'd', 4);
-      ok(await leads(two), 'the other one has taken over');
       await one.evaluate(() => { history.back(); });
       await one.waitForFunction(() => window.wasCached !== undefined);
       ok(await one.evaluate(() => window.wasCached), 'it was kept');
       equal(await one.evaluate(async () => [await window.buffered > 0, await window.awaited > 0]), [true, true]);
       await put(one, 'e', 5);
-      ok(!await leads(one));
       const notes = [['a', 1], ['b', 2], ['c', 3], ['d', 4], ['e', 5]];
       for (const page of [one, two]) equal(await all(page), notes);
       await one.waitForFunction(() => window.keys.length >= 5);
       equal((await one.evaluate(() => window.keys)).toSorted(), ['a', 'b', 'c', 'd', 'e'], 'nothing was missed, or told twice');
       await two.close();
       await put(one, 'f', 6);
-      ok(await leads(one), 'it leads again');
+      ok(await leads(one), 'it leads when the other one is gone');
       await one.close();
     });
 
-    test('a frozen tab keeps nobody waiting', { timeout: PATIENCE }, async () => {
+    // Chromium does not keep a page whose worker has used files: such a page begins anew when it is shown again.
+    test('a leader whose page is left gives the database to the others', { timeout: PATIENCE }, async () => {
+      const [one, two] = [await join(`left-${storage}`, storage), await join(`left-${storage}`, storage)];
+      ok(await leads(one));
+      await put(one, 'a', 1);
+      await visitOther(one);
+      await put(two, 'b', 2);
+      ok(await leads(two), 'the other one has taken over');
+      await one.evaluate(() => { history.back(); });
+      await ready(one);
+      await one.evaluate(async ([name, storage]) => { window.db ??= await pumice.open(name, { storage }); }, [`left-${storage}`, storage]);
+      await put(one, 'c', 3);
+      for (const page of [one, two]) equal(await all(page), [['a', 1], ['b', 2], ['c', 3]]);
+      await Promise.all([one.close(), two.close()]);
+    });
+
+    test('a leader that is about to be frozen lets go, and comes back', { timeout: PATIENCE }, async () => {
       const [one, two] = [await join(`frozen-${storage}`, storage), await join(`frozen-${storage}`, storage)];
       await put(one, 'a', 1);
       await subscribe(one);
-      await freeze(one);
-      const begun = Date.now();
+      // A visible page cannot be frozen, and a page without a screen is always visible: this is what it would be told.
+      await one.evaluate(() => document.dispatchEvent(new Event('freeze')));
       await put(two, 'b', 2);
-      ok(Date.now() - begun < 10_000);
       ok(await leads(two));
-      await freeze(one, false);
+      await one.evaluate(() => document.dispatchEvent(new Event('resume')));
       await put(one, 'c', 3);
       equal(await all(one), [['a', 1], ['b', 2], ['c', 3]]);
       await one.waitForFunction(() => window.keys.length >= 2);
@@ -84,14 +99,14 @@ for (const storage of ['opfs', 'indexeddb']) {
     });
 
     test('what was buffered when the page went away is there', { timeout: PATIENCE }, async () => {
-      let page = await join(`left-${storage}`, storage);
+      let page = await join(`away-${storage}`, storage);
       await page.evaluate(async () => {
         await window.db.collection('notes').put('a', 1, { durability: 'buffered' });
         location.href = '/other';
       });
-      await page.waitForURL('**/other');
+      await page.waitForFunction(() => document.title === 'Other');
       await page.close();
-      page = await join(`left-${storage}`, storage);
+      page = await join(`away-${storage}`, storage);
       equal(await all(page), [['a', 1]]);
       await page.close();
     });
