@@ -16,6 +16,8 @@ mod files;
 mod places;
 #[path = "js/reads.rs"]
 mod reads;
+#[path = "js/transfer.rs"]
+mod transfer;
 #[path = "js/writes.rs"]
 mod writes;
 

@@ -14,7 +14,8 @@ let service: Service | undefined;
 /** Resolves when the database is open, or could not be opened. */
 let begun: Promise<void> | undefined;
 
-addEventListener('message', ({ data }: MessageEvent<ToWorker | Errand>) => {
+// Loaded on a server, this module must do nothing.
+globalThis.addEventListener?.('message', ({ data }: MessageEvent<ToWorker | Errand>) => {
   switch (data.type) {
     case 'start':
       begun ??= begin(data);
