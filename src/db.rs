@@ -3,17 +3,21 @@
 mod batch;
 mod changes;
 mod collection;
+mod export;
 mod keys;
 mod scan;
 mod stats;
+mod submit;
 mod view;
 
 pub use batch::Batch;
-pub use changes::{Change, ChangeKind, Changes};
+pub use changes::{Change, ChangeKind, Changes, Chunk, Confirmations, Feed};
 pub use collection::Collection;
+pub use export::Export;
 pub use keys::Keys;
 pub use scan::{Entry, Scan};
 pub use stats::Stats;
+pub use submit::{Accepted, Answer, Origin, Submission};
 pub use view::ReadView;
 
 #[allow(unused_imports)] // Where nobody can wait on a thread.

@@ -5,11 +5,13 @@
 //! dropped future never leaves a write half done. The first failure stops all writing for good.
 
 use super::queue::{Queue, Want, WriteOp};
-use super::writer::{LogWriter, Segment};
+use super::writer::{LogWriter, Place, Segment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::segment::Chain;
 use crate::options::{Durability, Options};
 use crate::record::Origin;
+use crate::snapshot::Table;
 use crate::state::State;
 use crate::storage::Storage;
 use crate::storage::platform::Signal;
@@ -109,8 +111,25 @@ impl<S: Storage> GroupCommit<S> {
         origin: Option<&Origin<'_>>,
         caller: Caller,
     ) -> Result<Option<u64>> {
+        match self.accept_unless(outdated, ops, durability, origin, caller).await? {
+            Some((sequence, Some(want))) => self.until(want, caller).await.map(|()| Some(sequence)),
+            Some((sequence, None)) => Ok(Some(sequence)),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits for room and accepts all of `ops`, unless `outdated` when its turn comes: then `None`. Returns the number
+    /// the write resolves to and what its caller has to wait for.
+    pub(crate) async fn accept_unless(
+        &self,
+        mut outdated: impl FnMut(&Queue) -> bool,
+        ops: &[WriteOp<'_>],
+        durability: Durability,
+        origin: Option<&Origin<'_>>,
+        caller: Caller,
+    ) -> Result<Option<(u64, Option<Want>)>> {
         let now = self.options.environment.unix_millis();
-        let (sequence, want) = loop {
+        loop {
             {
                 let mut queue = self.queue();
                 self.refusal(&queue)?;
@@ -118,21 +137,17 @@ impl<S: Storage> GroupCommit<S> {
                     return Ok(None);
                 }
                 if self.has_room(&queue) {
-                    break self.accept(&mut queue, ops, durability, origin, now);
+                    return Ok(Some(self.accept(&mut queue, ops, durability, origin, now)));
                 }
             }
             self.until(Want::Room, caller).await?;
-        };
-        match want {
-            Some(want) => self.until(want, caller).await.map(|()| Some(sequence)),
-            None => Ok(Some(sequence)),
         }
     }
 
     fn has_room(&self, queue: &Queue) -> bool {
         // A compaction that cannot keep up must not let memory grow without bound.
         let behind = self.options.compact_at.is_some_and(|at| queue.log_bytes > at.saturating_mul(4));
-        queue.pending_bytes() < self.options.buffer_limit && !(behind && queue.compacting)
+        queue.pending_bytes() < self.options.buffer_limit && !(behind && queue.compacting) && !queue.importing
     }
 
     fn accept(
@@ -259,7 +274,7 @@ impl<S: Storage> GroupCommit<S> {
     /// One turn of the leader.
     async fn lead(&self, duty: Duty) -> Result<()> {
         let lead = Lead { commit: self, done: false };
-        let (lines, chain, sync) = {
+        let (lines, chain, sync, clients) = {
             let mut queue = self.queue();
             let (lines, chain) = queue.take();
             // Whoever leads syncs what is due: under steady load the background task may not get its turn in time.
@@ -269,14 +284,16 @@ impl<S: Storage> GroupCommit<S> {
                 queue.unsynced_since = None;
             }
             queue.holding = duty == Duty::Rotate;
-            (lines, chain, sync)
+            // As of the lines taken: what is accepted from here on may never get to the disk.
+            let clients = if queue.holding { queue.clients_now() } else { Clients::default() };
+            (lines, chain, sync, clients)
         };
         let writer = self.writer().take();
         let Some(mut writer) = writer else {
             return lead.end(Err(read_only()));
         };
         let before = writer.active().bytes;
-        let result = self.write_out(&mut writer, &lines, chain, sync, duty).await;
+        let result = self.write_out(&mut writer, &lines, chain, sync, duty, clients).await;
         let result = result.map(|complete| {
             let active = writer.active().clone();
             let written = complete.as_ref().map_or(active.bytes, |c| c.bytes + active.bytes) - before;
@@ -286,6 +303,33 @@ impl<S: Storage> GroupCommit<S> {
         lead.end(result)
     }
 
+    /// Begins the log anew at `chain` and shows `table` and nothing else. Nothing may be on its way: writes are held back.
+    /// Returns the segments and tables that were replaced.
+    pub(crate) async fn begin_anew(
+        &self,
+        epoch: u64,
+        chain: Chain,
+        table: Arc<Table<S>>,
+    ) -> Result<(Vec<Segment>, Vec<Arc<Table<S>>>)> {
+        self.wait(Want::Turn, true).await?;
+        let mut lead = Lead { commit: self, done: false };
+        let clients = self.queue().clients_now();
+        let Some(mut writer) = self.writer().take() else {
+            return lead.end(Err(read_only())).map(|()| Default::default());
+        };
+        if let Err(error) = writer.begin_anew(epoch, chain, clients).await {
+            return lead.end(Err(error)).map(|()| Default::default());
+        }
+        let active = writer.active().clone();
+        *self.writer() = Some(writer);
+        let mut queue = self.queue();
+        let segments = queue.begin_anew(chain, active);
+        let tables = self.state.replace(table, chain.last());
+        lead.done = true;
+        self.pass_on(queue);
+        Ok((segments, tables))
+    }
+
     async fn write_out(
         &self,
         writer: &mut LogWriter<S>,
@@ -293,6 +337,7 @@ impl<S: Storage> GroupCommit<S> {
         chain: Chain,
         sync: bool,
         duty: Duty,
+        clients: Clients,
     ) -> Result<Option<Segment>> {
         match lines {
             [] => {}
@@ -304,7 +349,9 @@ impl<S: Storage> GroupCommit<S> {
         }
         match duty {
             Duty::Seal => writer.seal(self.time()).await.map(|()| None),
-            Duty::Rotate if writer.active().last >= writer.active().first => writer.rotate().await.map(Some),
+            Duty::Rotate if writer.active().last >= writer.active().first => {
+                writer.rotate(clients).await.map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -367,6 +414,10 @@ impl<S: Storage> Lead<'_, S> {
         let result = match result {
             Ok(outcome) => {
                 queue.log_bytes += outcome.written;
+                if outcome.sync {
+                    let Segment { name, bytes, .. } = outcome.active.clone();
+                    queue.durable_end = Some(Place { name, offset: bytes, chain: outcome.chain });
+                }
                 if let Some(last) = queue.segments.last_mut() {
                     *last = outcome.complete.clone().unwrap_or_else(|| outcome.active.clone());
                 }

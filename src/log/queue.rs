@@ -3,9 +3,10 @@
 //! Everything here happens under one short lock. Records get their sequence number, their place in the checksum chain
 //! and their bytes as they are accepted, so the order of the queue is the order of the log.
 
-use super::writer::Segment;
+use super::writer::{Place, Segment};
 use crate::document::sort_key;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::line::encode_record;
 use crate::format::segment::Chain;
 use crate::options::Durability;
@@ -89,12 +90,16 @@ pub(crate) struct Queue {
     /// The last accepted write that removes something.
     pub(crate) last_removal: u64,
     pub(crate) durable: u64,
+    /// Where the durable records end, if that is at the end of a turn.
+    pub(crate) durable_end: Option<Place>,
     /// The highest sequence number that someone waits to see durable.
     pub(crate) sync_wanted: u64,
     /// When the first record accepted since the last sync was accepted, unless someone waits for its sync anyway.
     pub(crate) unsynced_since: Option<Instant>,
     /// The log's last line is a seal, or there is no record since one.
     pub(crate) sealed: bool,
+    /// What clients' writes were answered with, accepted ones included.
+    pub(crate) clients: Clients,
     /// Buffered writes must not show before the log has moved on to the next segment.
     pub(crate) holding: bool,
     pub(crate) leading: bool,
@@ -109,6 +114,8 @@ pub(crate) struct Queue {
     /// Opening found many segments, as many crashes leave them: compact whatever their size.
     pub(crate) crowded: bool,
     pub(crate) compacting: bool,
+    /// An import is at work: writes wait for it.
+    pub(crate) importing: bool,
     pub(crate) closing: bool,
     pub(crate) closed: bool,
     pub(crate) failure: Option<Error>,
@@ -121,11 +128,15 @@ impl Queue {
         chain: Chain,
         time: u64,
         sealed: bool,
+        clients: Clients,
         segments: Vec<Segment>,
+        covered: u64,
         compact_due_at: u64,
     ) -> Self {
-        let log_bytes = segments.iter().map(|s| s.bytes).sum();
-        let crowded = compact_due_at < u64::MAX && segments.len() > MANY_SEGMENTS;
+        let uncovered = segments.iter().filter(|s| s.last > covered || s.first > covered);
+        let log_bytes = uncovered.clone().map(|s| s.bytes).sum();
+        let crowded = compact_due_at < u64::MAX && uncovered.count() > MANY_SEGMENTS;
+        let durable_end = segments.last().map(|s| Place { name: s.name.clone(), offset: s.bytes, chain });
         Self {
             chain,
             time,
@@ -135,9 +146,11 @@ impl Queue {
             unapplied: VecDeque::new(),
             last_removal: 0,
             durable: chain.last(),
+            durable_end,
             sync_wanted: 0,
             unsynced_since: None,
             sealed,
+            clients,
             holding: false,
             leading: false,
             background_wanted: false,
@@ -146,6 +159,7 @@ impl Queue {
             compact_due_at,
             crowded,
             compacting: false,
+            importing: false,
             closing: false,
             closed: false,
             failure: None,
@@ -216,6 +230,9 @@ impl Queue {
         self.pending_bytes += lines.len();
         self.pending.push(lines);
         let sequence = self.accepted();
+        if let Some(origin) = origin {
+            self.clients.written(&origin.client, origin.number, sequence, self.time);
+        }
         if ops.iter().any(|op| !matches!(op, WriteOp::Put { .. })) {
             self.last_removal = sequence;
         }
@@ -267,6 +284,12 @@ impl Queue {
         value
     }
 
+    /// What clients were answered with, for the header of a segment that begins here.
+    pub(crate) fn clients_now(&mut self) -> Clients {
+        self.clients.forget_silent(self.time);
+        self.clients.clone()
+    }
+
     /// Takes everything accepted so far, for writing; the chain behind it.
     pub(crate) fn take(&mut self) -> (Vec<Bytes>, Chain) {
         self.pending_bytes = 0;
@@ -296,6 +319,19 @@ impl Queue {
             Change::Drop { collection: dropped, .. } if **dropped == *collection.as_bytes() => Some(false),
             _ => None,
         })
+    }
+
+    /// The log goes on at `chain`, in the segment `active`, after what was written until now was replaced. Returns the
+    /// segments of that.
+    pub(crate) fn begin_anew(&mut self, chain: Chain, active: Segment) -> Vec<Segment> {
+        self.chain = chain;
+        self.durable = chain.last();
+        self.durable_end = Some(Place { name: active.name.clone(), offset: active.bytes, chain });
+        // Whoever looked for a document looks again.
+        self.last_removal = chain.last();
+        self.log_bytes = active.bytes;
+        self.sealed = false;
+        std::mem::replace(&mut self.segments, vec![active])
     }
 
     /// Stops all writing. What was accepted and is not durable fails.

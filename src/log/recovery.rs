@@ -4,12 +4,13 @@
 //! never stepped over; nothing is removed before a copy was read back or its replacement is durable; a crash at any
 //! moment of this leaves files that open the same way again.
 
-use super::files::{Files, remove_if_there};
+use super::files::{Files, Snapshots, Staged, remove_if_there};
 use super::replay::{Replayed, replay};
 use super::salvage;
 use super::take_over::make_writable;
 use super::writer::{LogWriter, Segment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::segment::{self, Chain};
 use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
@@ -55,6 +56,10 @@ pub(crate) struct Opened<S: Storage> {
     pub(crate) time: u64,
     pub(crate) store: [u8; 16],
     pub(crate) epoch: u64,
+    /// What clients' writes were answered with.
+    pub(crate) clients: Clients,
+    /// The highest epoch and sequence number of snapshots that imports have left unfinished.
+    pub(crate) beyond: (u64, u64),
     /// All segments that count, oldest first, the active one included.
     pub(crate) segments: Vec<Segment>,
     /// `None` when opened read-only.
@@ -79,8 +84,11 @@ pub(crate) async fn open<S: Storage>(
     if options.recovery == RecoveryMode::Salvage {
         return salvage::open(storage, cache, files).await;
     }
-    let Chosen { tables, stale_snapshots, memtable, replayed } =
+    let Chosen { tables, stale_snapshots, staged, memtable, mut replayed } =
         choose(&storage, options, &cache, files).await?;
+    let beyond = staged.iter().fold((0, 0), |(e, s), file| (file.epoch.max(e), file.sequence.max(s)));
+    // No later epoch may be one of these, should their removal not last.
+    replayed.newest_epoch = replayed.newest_epoch.max(beyond.0);
     let covered = tables.last().map_or(0, Table::sequence);
     let mut tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
     tables.reverse();
@@ -116,8 +124,16 @@ pub(crate) async fn open<S: Storage>(
     let mut sealed = !unclean;
     let mut writer = None;
     if !options.read_only {
+        let mut kept = Vec::new();
+        if !options.feed_grace.is_zero() {
+            kept = replayed.replaced_segments(&*storage, files).await?;
+        }
+        // First of all: in a later epoch they would count.
+        for file in &staged {
+            remove_if_there(&*storage, &file.name).await?;
+        }
         let recovered = make_writable(&storage, files, &replayed, store, &mut report).await?;
-        remove_replaced(&*storage, files, &tables, &stale_snapshots, covered).await?;
+        remove_replaced(&*storage, files, &tables, &stale_snapshots, covered, &kept).await?;
         sealed = recovered.resumed;
         epoch = recovered.writer.epoch();
         segments.retain(|s| s.first < recovered.writer.active().first);
@@ -126,15 +142,31 @@ pub(crate) async fn open<S: Storage>(
             last.bytes = cut;
         }
         segments.push(recovered.writer.active().clone());
+        segments.splice(0..0, kept);
         writer = Some(recovered.writer);
     }
-    Ok(Opened { tables, memtable, chain, time, store, epoch, segments, writer, sealed, report })
+    let clients = replayed.clients;
+    Ok(Opened {
+        tables,
+        memtable,
+        chain,
+        time,
+        store,
+        epoch,
+        clients,
+        beyond,
+        segments,
+        writer,
+        sealed,
+        report,
+    })
 }
 
 /// The snapshots that count, oldest first, and the log behind them.
 struct Chosen<S: Storage> {
     tables: Vec<Table<S>>,
     stale_snapshots: Vec<String>,
+    staged: Vec<Staged>,
     memtable: Memtable,
     replayed: Replayed,
 }
@@ -144,12 +176,12 @@ impl<S: Storage> Chosen<S> {
         storage: &Arc<S>,
         files: &Files,
         mode: RecoveryMode,
-        (tables, stale_snapshots): (Vec<Table<S>>, Vec<String>),
+        Snapshots { tables, others: stale_snapshots, staged }: Snapshots<S>,
     ) -> Result<Self> {
         let covered = tables.last().map_or(0, Table::sequence);
         let memtable = Memtable::default();
         let replayed = replay(&**storage, files, covered, mode, &memtable).await?;
-        Ok(Self { tables, stale_snapshots, memtable, replayed })
+        Ok(Self { tables, stale_snapshots, staged, memtable, replayed })
     }
 }
 
@@ -165,7 +197,7 @@ async fn choose<S: Storage>(
     files: &Files,
 ) -> Result<Chosen<S>> {
     let found = files.open_snapshots(storage, cache, &[]).await?;
-    let doubtful: Vec<_> = found.0.iter().filter(|t| stands_beside_replaced(t, files, &found)).collect();
+    let doubtful: Vec<_> = found.tables.iter().filter(|t| stands_beside_replaced(t, files, &found)).collect();
     if doubtful.is_empty() {
         return Chosen::new(storage, files, options.recovery, found).await;
     }
@@ -175,31 +207,51 @@ async fn choose<S: Storage>(
         RecoveryMode::Strict => RecoveryMode::Strict,
         _ => RecoveryMode::TornTail,
     };
-    let reach = found.0.last().map_or(0, Table::sequence);
+    let reach = found.tables.last().map_or(0, Table::sequence);
     if options.read_only {
         return match Chosen::new(storage, files, options.recovery, found).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                choose_replaced(storage, cache, files, mode, &doubtful, reach).await.map_err(|_| error)
+                choose_without(storage, cache, files, mode, &doubtful, reach).await?.ok_or(error)
             }
             chosen => chosen,
         };
     }
-    match choose_replaced(storage, cache, files, mode, &doubtful, reach).await {
-        Ok(chosen) => Ok(chosen),
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
+    match choose_without(storage, cache, files, mode, &doubtful, reach).await? {
+        Some(chosen) => Ok(chosen),
+        None => {
             let snapshots = open_verified(storage, cache, files).await?;
             Chosen::new(storage, files, options.recovery, snapshots).await
         }
-        // A file that cannot be read now may be sound.
-        Err(error) => Err(error),
     }
+}
+
+/// The database without snapshots that are `doubtful`, oldest first: without all of them, or else without the newer ones,
+/// for a feed may have kept a part of what an older one has long replaced.
+async fn choose_without<S: Storage>(
+    storage: &Arc<S>,
+    cache: &Arc<BlockCache>,
+    files: &Files,
+    mode: RecoveryMode,
+    doubtful: &[String],
+    reach: u64,
+) -> Result<Option<Chosen<S>>> {
+    for from in 0..doubtful.len() {
+        let without = doubtful.get(from..).unwrap_or_default();
+        match choose_replaced(storage, cache, files, mode, without, reach).await {
+            Ok(chosen) => return Ok(Some(chosen)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            // A file that cannot be read now may be sound.
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a file is still there of which `table` holds everything.
 fn stands_beside_replaced<S: Storage>(
     table: &Table<S>,
     files: &Files,
-    (tables, others): &(Vec<Table<S>>, Vec<String>),
+    Snapshots { tables, others, .. }: &Snapshots<S>,
 ) -> bool {
     let stale = files.stale_segments(tables.last().map_or(0, Table::sequence));
     let mut old = files.snapshots.iter().filter(|f| others.contains(&f.name));
@@ -237,11 +289,11 @@ async fn open_verified<S: Storage>(
     storage: &Arc<S>,
     cache: &Arc<BlockCache>,
     files: &Files,
-) -> Result<(Vec<Table<S>>, Vec<String>)> {
+) -> Result<Snapshots<S>> {
     let mut excluded = Vec::new();
     'choose: loop {
         let found = files.open_snapshots(storage, cache, &excluded).await?;
-        for table in found.0.iter().filter(|table| stands_beside_replaced(table, files, &found)) {
+        for table in found.tables.iter().filter(|table| stands_beside_replaced(table, files, &found)) {
             match table.verify().await {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
@@ -257,15 +309,17 @@ async fn open_verified<S: Storage>(
     }
 }
 
-/// Removes the files that the snapshots `tables` have replaced.
+/// Removes the files that the snapshots `tables` have replaced, but for the segments `kept`.
 async fn remove_replaced<S: Storage>(
     storage: &S,
     files: &Files,
     tables: &[Arc<Table<S>>],
     stale_snapshots: &[String],
     covered: u64,
+    kept: &[Segment],
 ) -> Result<()> {
-    let stale_segments = files.stale_segments(covered);
+    let mut stale_segments = files.stale_segments(covered);
+    stale_segments.retain(|name| kept.iter().all(|segment| segment.name != *name));
     if stale_snapshots.is_empty() && stale_segments.is_empty() {
         return Ok(());
     }

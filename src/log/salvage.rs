@@ -7,6 +7,7 @@ use super::files::Files;
 use super::recovery::{Opened, Recovery};
 use super::replay::change;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::segment::{self, Chain};
 use crate::snapshot::{BlockCache, OpenOutcome, Table};
 use crate::state::collection_of;
@@ -69,7 +70,12 @@ pub(crate) async fn open<S: Storage>(
     let mut found = Found::default();
     for file in &files.snapshots {
         match Table::open(Arc::clone(&storage), &file.name, Arc::clone(&cache)).await {
-            Ok(OpenOutcome::Table(table)) => add_snapshot(&table, &mut found).await,
+            Ok(OpenOutcome::Table(table)) => {
+                // What a finished import would have brought.
+                if !files.is_staged(&*storage, &table).await.unwrap_or(false) {
+                    add_snapshot(&table, &mut found).await;
+                }
+            }
             Ok(OpenOutcome::NoFooter(error)) => found.damage.push(error),
             Err(error) => report(error, &mut found)?,
         }
@@ -94,6 +100,8 @@ pub(crate) async fn open<S: Storage>(
         time: 0,
         store: [0; 16],
         epoch: 0,
+        clients: Clients::default(),
+        beyond: (0, 0),
         segments: Vec::new(),
         writer: None,
         sealed: true,

@@ -11,11 +11,14 @@ mod disk;
 mod edges;
 mod end_mark;
 mod faults;
+mod feeds;
 mod golden;
 mod losses;
 mod model;
 mod pool;
 mod recovery;
 mod stress;
+mod submit;
 #[path = "../support/mod.rs"]
 mod support;
+mod transfer;

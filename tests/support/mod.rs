@@ -13,6 +13,7 @@ pub mod model;
 pub mod page_cache;
 pub mod pause;
 pub mod sealed;
+pub mod snapshots;
 pub mod steps;
 pub mod watchdog;
 
