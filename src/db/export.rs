@@ -94,6 +94,7 @@ impl<S: Storage> Export<S> {
     }
 
     /// What the file adds up to, once it is complete.
+    #[allow(dead_code)] // Where nobody can wait on a thread.
     pub(crate) fn summary(&self) -> Option<Summary> {
         self.summary
     }
