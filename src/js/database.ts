@@ -26,6 +26,7 @@ const LOG_BYTES = 64 << 10;
 
 export class DatabaseHandle implements Database, Source, ChangeSource {
   private readonly ends = new Set<() => void>();
+  private readonly known = new Map<string, CollectionHandle<unknown>>();
   private closing: Promise<void> | undefined;
 
   /** `release` lets the tab go, when no other handle has it. */
@@ -40,7 +41,12 @@ export class DatabaseHandle implements Database, Source, ChangeSource {
   }
 
   collection<T = Json>(name: string): Collection<T> {
-    return new CollectionHandle<T>(this, checkCollection(name));
+    let collection = this.known.get(name);
+    if (collection === undefined) {
+      collection = new CollectionHandle<unknown>(this, checkCollection(name));
+      this.known.set(name, collection);
+    }
+    return collection as unknown as Collection<T>;
   }
 
   async collections(): Promise<string[]> {
