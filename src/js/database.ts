@@ -26,8 +26,8 @@ const LOG_BYTES = 64 << 10;
 
 export class DatabaseHandle implements Database, Source, ChangeSource {
   private readonly ends = new Set<() => void>();
-  private readonly known = new Map<string, CollectionHandle<unknown>>();
   private closing: Promise<void> | undefined;
+  private readonly collectionHandles = new Map<string, Collection>();
 
   /** `release` lets the tab go, when no other handle has it. */
   constructor(
@@ -41,12 +41,9 @@ export class DatabaseHandle implements Database, Source, ChangeSource {
   }
 
   collection<T = Json>(name: string): Collection<T> {
-    let collection = this.known.get(name);
-    if (collection === undefined) {
-      collection = new CollectionHandle<unknown>(this, checkCollection(name));
-      this.known.set(name, collection);
-    }
-    return collection as unknown as Collection<T>;
+    const known = this.collectionHandles.get(name) ?? new CollectionHandle(this, checkCollection(name));
+    this.collectionHandles.set(name, known);
+    return known as Collection<unknown> as Collection<T>;
   }
 
   async collections(): Promise<string[]> {
