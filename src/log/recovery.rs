@@ -15,7 +15,7 @@ use crate::format::segment::{self, Chain};
 use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
 use crate::state::memtable::Memtable;
-use crate::storage::Storage;
+use crate::storage::{Storage, platform};
 use std::sync::Arc;
 
 /// What opening found and did.
@@ -82,6 +82,11 @@ pub(crate) async fn open<S: Storage>(
         ));
     }
     if options.recovery == RecoveryMode::Salvage {
+        if !platform::SALVAGES {
+            let message =
+                "salvage works on files that are within reach; export what there is and salvage that";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
         return salvage::open(storage, cache, files).await;
     }
     let Chosen { tables, stale_snapshots, staged, memtable, mut replayed } =
