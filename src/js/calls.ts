@@ -14,6 +14,8 @@ import { Unsynced } from './unsynced.js';
 
 /** A call that so many leaders did not survive is likely the cause. */
 const LOSSES = 5;
+/** For how long a leader surely knows which writes of a silent client it has done, in ms. */
+const REMEMBERED = 240_000;
 
 export class Calls {
   /** The last durable sequence number that a leader told. */
@@ -27,7 +29,7 @@ export class Calls {
   private readonly waiting = new Map<number, Waiting>();
   /** Numbers of writes that may have to be asked again, in order. */
   private readonly numbers = new Set<number>();
-  private readonly unsynced = new Unsynced(call => this.numbers.delete(call.n!));
+  private readonly unsynced: Unsynced;
   private outbox: Waiting[] = [];
   private isScheduled = false;
   /** Gets of this microtask, by collection, that further ones may join. */
@@ -35,8 +37,10 @@ export class Calls {
   private readonly patience: Patience;
   private whenSettled: (() => void)[] = [];
 
-  /** `mute` is told when the leader has not said anything for about ten seconds while calls wait. */
-  constructor(private readonly client: string, mute: () => void) {
+  /** `mute` is told when the leader has not said anything for about ten seconds while calls wait, `buffered` when a
+   *  write was acknowledged that is not durable. */
+  constructor(private readonly client: string, mute: () => void, buffered: () => void) {
+    this.unsynced = new Unsynced(call => this.numbers.delete(call.n!), buffered);
     this.patience = new Patience({
       waiting: () => this.waiting.values(),
       isLinked: () => this.link !== undefined,
@@ -50,6 +54,10 @@ export class Calls {
   /** The present leader's. */
   get term(): string | undefined {
     return this.link?.term;
+  }
+
+  get hasUnsynced(): boolean {
+    return this.unsynced.size > 0;
   }
 
   get isWaiting(): boolean {
@@ -242,8 +250,13 @@ export class Calls {
     });
   }
 
-  /** After a time in which the page stood still. */
-  awake(): void {
+  /** After a sleep of so many ms. A leader forgets a client in time: so no old write is asked again. */
+  awake(slept: number): void {
+    const now = performance.now();
+    for (const call of [...this.waiting.values()]) {
+      if (call.n !== undefined && call.deadline <= now) this.reject(call, this.overdue(call));
+    }
+    if (slept > REMEMBERED) this.unsynced.releaseCalls(Infinity);
     this.patience.awake();
   }
 }
