@@ -145,6 +145,14 @@ pub mod blocking;
 #[path = "native.rs"]
 mod native;
 
+/// What can still be read of a damaged database.
+#[cfg(not(target_family = "wasm"))]
+#[path = "log/salvage.rs"]
+pub(crate) mod salvage;
+#[cfg(target_family = "wasm")]
+#[path = "log/salvage_web.rs"]
+pub(crate) mod salvage;
+
 /// The blocks of snapshots in memory.
 #[cfg(not(target_family = "wasm"))]
 #[path = "snapshot/cache.rs"]

@@ -6,7 +6,6 @@
 
 use super::files::{Files, Snapshots, Staged, remove_if_there};
 use super::replay::{Replayed, replay};
-use super::salvage;
 use super::take_over::make_writable;
 use super::writer::{LogWriter, Segment};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +14,7 @@ use crate::format::segment::{self, Chain};
 use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
 use crate::state::memtable::Memtable;
-use crate::storage::{Storage, platform};
+use crate::storage::{Storage, salvage};
 use std::sync::Arc;
 
 /// What opening found and did.
@@ -82,11 +81,6 @@ pub(crate) async fn open<S: Storage>(
         ));
     }
     if options.recovery == RecoveryMode::Salvage {
-        if !platform::SALVAGES {
-            let message =
-                "salvage works on files that are within reach; export what there is and salvage that";
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        }
         return salvage::open(storage, cache, files).await;
     }
     let Chosen { tables, stale_snapshots, staged, memtable, mut replayed } =

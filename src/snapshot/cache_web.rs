@@ -2,57 +2,65 @@
 
 use crate::format::snapshot::Block;
 use crate::sorted_map::SortedMap;
-use std::cell::{Cell, RefCell};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A file's number in the cache, and an offset in that file.
 type Place = (u64, u64);
 
 /// Sound blocks by place, up to a number of bytes.
-///
-/// They are of two generations. What is used is of the young one; when that has half of the bytes, it becomes the old one,
-/// and what was the old one goes.
 pub(crate) struct BlockCache {
-    young: RefCell<SortedMap<Place, Block>>,
-    old: RefCell<SortedMap<Place, Block>>,
-    young_bytes: Cell<u64>,
+    generations: Mutex<Generations>,
     capacity: u64,
-    next_file: Cell<u64>,
+}
+
+/// What is used is in the young generation. When that has half of the bytes, it becomes the old one, and what was the old
+/// one goes.
+#[derive(Default)]
+struct Generations {
+    young: SortedMap<Place, Block>,
+    old: SortedMap<Place, Block>,
+    young_bytes: u64,
+    files: u64,
 }
 
 impl BlockCache {
     /// A cache that holds up to `capacity` bytes of blocks.
     pub(crate) fn new(capacity: u64) -> Self {
-        Self {
-            young: RefCell::default(),
-            old: RefCell::default(),
-            young_bytes: Cell::new(0),
-            capacity,
-            next_file: Cell::new(0),
-        }
+        Self { generations: Mutex::default(), capacity }
+    }
+
+    fn generations(&self) -> MutexGuard<'_, Generations> {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A number that no other file of this cache has.
     pub(crate) fn new_file(&self) -> u64 {
-        self.next_file.replace(self.next_file.get() + 1)
+        let mut generations = self.generations();
+        generations.files += 1;
+        generations.files
     }
 
     pub(crate) fn get(&self, file: u64, offset: u64) -> Option<Block> {
-        if let Some(block) = self.young.borrow().get(&(file, offset)) {
+        let mut generations = self.generations();
+        if let Some(block) = generations.young.get(&(file, offset)) {
             return Some(block.clone());
         }
-        let block = self.old.borrow_mut().remove(&(file, offset))?;
-        self.insert(file, offset, block.clone());
+        let block = generations.old.remove(&(file, offset))?;
+        self.put(&mut generations, (file, offset), block.clone());
         Some(block)
     }
 
     pub(crate) fn insert(&self, file: u64, offset: u64, block: Block) {
-        let bytes = self.young_bytes.get() + block.memory() as u64;
-        if bytes > self.capacity / 2 {
-            self.old.replace(self.young.take());
-            self.young_bytes.set(block.memory() as u64);
-        } else {
-            self.young_bytes.set(bytes);
+        self.put(&mut self.generations(), (file, offset), block);
+    }
+
+    fn put(&self, generations: &mut Generations, place: Place, block: Block) {
+        let bytes = block.memory() as u64;
+        generations.young_bytes += bytes;
+        if generations.young_bytes > self.capacity / 2 {
+            generations.old = std::mem::take(&mut generations.young);
+            generations.young_bytes = bytes;
         }
-        self.young.borrow_mut().insert((file, offset), block);
+        generations.young.insert(place, block);
     }
 }

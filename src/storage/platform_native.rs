@@ -17,9 +17,6 @@ impl<T: Send> MaybeSend for T {}
 pub trait MaybeShared: Send + Sync {}
 impl<T: Send + Sync> MaybeShared for T {}
 
-/// Whether damaged databases can be salvaged here.
-pub(crate) const SALVAGES: bool = true;
-
 /// Work that goes on beside its owner.
 pub(crate) struct Task(thread::JoinHandle<()>);
 

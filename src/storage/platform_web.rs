@@ -15,9 +15,6 @@ impl<T> MaybeSend for T {}
 pub trait MaybeShared {}
 impl<T> MaybeShared for T {}
 
-/// Whether damaged databases can be salvaged here. A page would load the code for it, and hardly anybody need it.
-pub(crate) const SALVAGES: bool = false;
-
 /// Work that goes on beside its owner.
 pub(crate) struct Task;
 
