@@ -105,7 +105,8 @@ class Shared {
     if (error.code === 'closed') return this.forget();
     // The listeners cannot be told, so the page is; what comes from now on is told again.
     report(error);
-    if (error.code === 'not-found') this.open(null);
+    // The log no longer holds what comes next, or the database is another one than it was.
+    if (error.code === 'not-found' || error.code === 'invalid-argument') this.open(null);
     else this.forget();
   }
 }
