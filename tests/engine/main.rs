@@ -2,18 +2,22 @@
 //!
 //! One program, so that what all of them need is compiled once. `cargo test --test engine losses::` runs one part.
 
+mod beside;
 mod compaction;
 mod concurrency;
 mod conformance;
 mod disk;
+mod due;
 mod edges;
 mod end_mark;
 mod faults;
 mod golden;
+mod log_lines;
 mod losses;
 mod model;
 mod pool;
 mod recovery;
 mod stress;
+mod visible;
 #[path = "../support/mod.rs"]
 mod support;
