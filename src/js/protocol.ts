@@ -20,15 +20,20 @@ export const workerLock = (database: string, term: string): string => `pumice:${
 
 /** On the channel `lockName(database)`. */
 export type Discovery =
-  /** A tab looks for the leader. */
+  /** A tab looks for the leader. It repeats this, and a `ping` on its own channel, until the first reply comes there; so no
+   *  message is lost for coming before the worker has joined the channel. */
   | { type: 'hello'; protocol: number; client: string }
-  /** The worker is ready; said once unasked, and again to everyone who says hello. */
+  /** The worker is ready; said once unasked, and again to everyone who says hello. To a tab of another `protocol` too, which
+   *  then knows that it cannot take part (code 'version'): the worker does not join its channel. */
   | { type: 'leader'; protocol: number; version: string; term: string }
-  /** The leader could not open the database. Whoever waits is told, and the lock is let go. */
+  /** Said by the leader's page while its worker starts, to everyone who says hello: wait on, the files may take their time. */
+  | { type: 'opening'; protocol: number; term: string }
+  /** Said by the leader's page: its worker could not open the database. Whoever waits is told, and the lock is let go. */
   | { type: 'failed'; term: string; error: ErrorMessage }
   /** The leader closes in order. The next one will come. */
   | { type: 'leaving'; term: string }
-  /** A tab has taken the lock from a leader that did not answer: the former worker lets the files go at once. */
+  /** A tab has taken the lock from a leader that did not answer. `term` is its own: every worker of another term lets the
+   *  files go at once and answers nothing more. Its own page may hand the worker the same message. */
   | { type: 'deposed'; term: string };
 
 export interface ErrorMessage { code: string; message: string }
@@ -51,7 +56,32 @@ export interface EngineOptions {
   flushInterval: number;
 }
 
-/** The worker's answer to `start`. */
+/** From the page to its worker: close in order. Everything asked before is settled, the files are flushed and let go, `leaving` is
+ *  said to the tabs, then comes `stopped`. Closing goes on by itself should the page not wait for that. */
+export interface Stop { type: 'stop'; term: string }
+/** `error` tells that closing failed: then something accepted and not acknowledged may be missing. */
+export interface Stopped { type: 'stopped'; term: string; error?: ErrorMessage }
+
+/** The worker has crashed: its instance of the wasm is not to be trusted, nothing more is answered. The page terminates it and
+ *  starts another one under a new term; what was acknowledged is on disk, and what was not is asked again. Comes after
+ *  `started`; a crash before is `failed`. */
+export interface Crashed { type: 'crashed'; term: string; error: ErrorMessage }
+
+/** An errand for a worker that is started for it alone, sent instead of `start`; the page terminates the worker after its answer.
+ *  To delete, the page holds the lock `lockName(name)`; the worker waits a few seconds for files that are being let go. */
+export type Errand = (
+  | { type: 'list' }
+  | { type: 'delete'; name: string }
+) & { wasmUrl?: string; wasm?: ArrayBuffer };
+/** `names` answers `list`, in order. */
+export type Errands = { type: 'done'; names?: string[] } | { type: 'refused'; error: ErrorMessage };
+
+/** Everything between a page and the worker that it started, by `postMessage`. */
+export type ToWorker = Start | Requests | Stop | { type: 'deposed'; term: string };
+export type FromWorker = Started | Replies | Stopped | Crashed;
+
+/** The worker's answer to `start`, before it says `leader` to the tabs. Opening waits up to 20 s for files that a former worker
+ *  still has, then fails with 'busy'. After `failed` the worker has nothing open and does nothing more. */
 export type Started =
   | { type: 'started'; term: string; storage: 'opfs' | 'indexeddb' | 'memory'; recovered?: { tornBytes: number; quarantined: string } }
   | { type: 'failed'; term: string; error: ErrorMessage };

@@ -5,8 +5,9 @@
 //! dropped future never leaves a write half done. The first failure stops all writing for good.
 
 use super::queue::{Queue, Want, WriteOp};
-use super::writer::{LogWriter, Segment};
+use super::writer::{LogWriter, Place, Segment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::segment::Chain;
 use crate::options::{Durability, Options};
 use crate::record::Origin;
@@ -109,8 +110,25 @@ impl<S: Storage> GroupCommit<S> {
         origin: Option<&Origin<'_>>,
         caller: Caller,
     ) -> Result<Option<u64>> {
+        match self.accept_unless(outdated, ops, durability, origin, caller).await? {
+            Some((sequence, Some(want))) => self.until(want, caller).await.map(|()| Some(sequence)),
+            Some((sequence, None)) => Ok(Some(sequence)),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits for room and accepts all of `ops`, unless `outdated` when its turn comes: then `None`. Returns the number
+    /// the write resolves to and what its caller has to wait for.
+    pub(crate) async fn accept_unless(
+        &self,
+        mut outdated: impl FnMut(&Queue) -> bool,
+        ops: &[WriteOp<'_>],
+        durability: Durability,
+        origin: Option<&Origin<'_>>,
+        caller: Caller,
+    ) -> Result<Option<(u64, Option<Want>)>> {
         let now = self.options.environment.unix_millis();
-        let (sequence, want) = loop {
+        loop {
             {
                 let mut queue = self.queue();
                 self.refusal(&queue)?;
@@ -118,14 +136,10 @@ impl<S: Storage> GroupCommit<S> {
                     return Ok(None);
                 }
                 if self.has_room(&queue) {
-                    break self.accept(&mut queue, ops, durability, origin, now);
+                    return Ok(Some(self.accept(&mut queue, ops, durability, origin, now)));
                 }
             }
             self.until(Want::Room, caller).await?;
-        };
-        match want {
-            Some(want) => self.until(want, caller).await.map(|()| Some(sequence)),
-            None => Ok(Some(sequence)),
         }
     }
 
@@ -237,18 +251,12 @@ impl<S: Storage> GroupCommit<S> {
         if let Want::Durable(sequence) = want {
             queue.sync_wanted = queue.sync_wanted.max(sequence);
         }
-        let needs_leader = !matches!(want, Want::News(_) | Want::Closed | Want::NotCompacting);
-        // Room also comes from a compaction: writing out nothing would spin.
-        let leads = match want {
-            Want::Room => can_lead && queue.pending_bytes() > 0,
-            _ => can_lead && needs_leader,
-        };
-        if leads && !queue.leading {
+        if !queue.leading && may_lead(&queue, want, can_lead) {
             queue.leading = true;
             return Poll::Ready(Ok(Turn::Lead));
         }
-        queue.wait(id, want, leads, cx.waker());
-        if needs_leader && !leads && !std::mem::replace(&mut queue.background_wanted, true) {
+        queue.wait(id, want, can_lead, cx.waker());
+        if want.needs_leader() && !can_lead && !std::mem::replace(&mut queue.background_wanted, true) {
             self.background.notify();
         }
         Poll::Pending
@@ -265,7 +273,7 @@ impl<S: Storage> GroupCommit<S> {
     /// One turn of the leader.
     async fn lead(&self, duty: Duty) -> Result<()> {
         let lead = Lead { commit: self, done: false };
-        let (lines, chain, sync) = {
+        let (lines, chain, sync, clients) = {
             let mut queue = self.queue();
             let (lines, chain) = queue.take();
             // Whoever leads syncs what is due: under steady load the background task may not get its turn in time.
@@ -275,14 +283,16 @@ impl<S: Storage> GroupCommit<S> {
                 queue.unsynced_since = None;
             }
             queue.holding = duty == Duty::Rotate;
-            (lines, chain, sync)
+            // As of the lines taken: what is accepted from here on may never get to the disk.
+            let clients = if queue.holding { queue.clients_now() } else { Clients::default() };
+            (lines, chain, sync, clients)
         };
         let writer = self.writer().take();
         let Some(mut writer) = writer else {
             return lead.end(Err(read_only()));
         };
         let before = writer.active().bytes;
-        let result = self.write_out(&mut writer, &lines, chain, sync, duty).await;
+        let result = self.write_out(&mut writer, &lines, chain, sync, duty, clients).await;
         let result = result.map(|complete| {
             let active = writer.active().clone();
             let written = complete.as_ref().map_or(active.bytes, |c| c.bytes + active.bytes) - before;
@@ -299,6 +309,7 @@ impl<S: Storage> GroupCommit<S> {
         chain: Chain,
         sync: bool,
         duty: Duty,
+        clients: Clients,
     ) -> Result<Option<Segment>> {
         match lines {
             [] => {}
@@ -310,7 +321,9 @@ impl<S: Storage> GroupCommit<S> {
         }
         match duty {
             Duty::Seal => writer.seal(self.time()).await.map(|()| None),
-            Duty::Rotate if writer.active().last >= writer.active().first => writer.rotate().await.map(Some),
+            Duty::Rotate if writer.active().last >= writer.active().first => {
+                writer.rotate(clients).await.map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -319,6 +332,16 @@ impl<S: Storage> GroupCommit<S> {
     fn time(&self) -> u64 {
         self.options.environment.unix_millis().max(self.queue().time())
     }
+}
+
+/// Whether someone who waits for `want` may write to the log meanwhile, if its caller can at all.
+fn may_lead(queue: &Queue, want: Want, can_lead: bool) -> bool {
+    can_lead
+        && match want {
+            // Room also comes from a compaction: writing out nothing would spin.
+            Want::Room => queue.pending_bytes() > 0,
+            _ => want.needs_leader(),
+        }
 }
 
 /// A place among those who wait, given up with the wait.
@@ -363,6 +386,10 @@ impl<S: Storage> Lead<'_, S> {
         let result = match result {
             Ok(outcome) => {
                 queue.log_bytes += outcome.written;
+                if outcome.sync {
+                    let Segment { name, bytes, .. } = outcome.active.clone();
+                    queue.durable_end = Some(Place { name, offset: bytes, chain: outcome.chain });
+                }
                 if let Some(last) = queue.segments.last_mut() {
                     *last = outcome.complete.clone().unwrap_or_else(|| outcome.active.clone());
                 }
@@ -407,7 +434,8 @@ impl<S: Storage> Drop for Lead<'_, S> {
 }
 
 impl<S: Storage> GroupCommit<S> {
-    /// Ends a turn: wakes those whose wait is over, and the next leader.
+    /// Ends a turn: wakes those whose wait is over, and the next leader. It must be one who can lead as things stand
+    /// now: one who went on waiting instead would leave those behind it without any.
     fn pass_on(&self, mut queue: MutexGuard<'_, Queue>) {
         queue.leading = false;
         let mut woken = Vec::new();
@@ -418,7 +446,7 @@ impl<S: Storage> GroupCommit<S> {
             let done = self.is_met(&queue, waiter.want) || (failed && waiter.want.fails_with_the_log());
             if done {
                 woken.push(waiter.waker);
-            } else if waiter.can_lead && next_leader.is_none() {
+            } else if next_leader.is_none() && may_lead(&queue, waiter.want, waiter.can_lead) {
                 next_leader = Some(waiter.waker);
             } else {
                 queue.waiters.push(waiter);

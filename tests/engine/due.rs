@@ -54,7 +54,7 @@ impl Hook for Watch {
     }
 }
 
-fn open(storage: MemoryStorage, watch: &Arc<Watch>, options: Options) -> Db<Hooked<MemoryStorage, Watch>> {
+fn open(storage: MemoryStorage, watch: &Arc<Watch>, options: Options) -> Db<Hooked<MemoryStorage>> {
     Db::open_with(Hooked::new(storage, watch), options).unwrap()
 }
 

@@ -2,6 +2,8 @@
 //!
 //! One program, so that what all of them need is compiled once. `cargo test --test engine losses::` runs one part.
 
+#![cfg(not(target_family = "wasm"))]
+
 mod beside;
 mod compaction;
 mod concurrency;
@@ -18,6 +20,7 @@ mod model;
 mod pool;
 mod recovery;
 mod stress;
-mod visible;
+mod submit;
 #[path = "../support/mod.rs"]
 mod support;
+mod visible;

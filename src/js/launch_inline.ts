@@ -1,0 +1,20 @@
+/** Launches without any file: worker and wasm are inside of this module.
+ *
+ *  A page's content security policy must allow `worker-src blob:`. */
+
+import base64 from 'pumice:wasm';
+import source from 'pumice:worker';
+import { type Launch, located } from './launch.js';
+
+/** Kept for the life of the page, for a worker that crashed is started again. */
+let blobUrl: string | undefined;
+
+export const launchInline: Launch = ({ workerUrl, wasmUrl }) => {
+  blobUrl ??= URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+  return {
+    worker: new Worker(workerUrl ?? blobUrl, { type: 'module' }),
+    ...(wasmUrl === undefined ? { wasm: bytes() } : located(wasmUrl)),
+  };
+};
+
+const bytes = (): ArrayBuffer => Uint8Array.from(atob(base64), character => character.charCodeAt(0)).buffer;

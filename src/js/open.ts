@@ -1,0 +1,82 @@
+/** Opening: one tab for each name in a page, shared by all its handles. */
+
+import { DatabaseHandle } from './database.js';
+import { PumiceError } from './errors.js';
+import type { Launch } from './launch.js';
+import { watchLife } from './lifecycle.js';
+import { checkOptions } from './options.js';
+import { Tab } from './tab.js';
+import { checkDatabase } from './text.js';
+import type { Database, OpenOptions } from './types.js';
+
+interface Shared {
+  tab: Tab;
+  opened: Promise<void>;
+  handles: number;
+  persisted: () => Promise<boolean>;
+  unwatch: () => void;
+  closing?: Promise<void>;
+}
+
+const tabs = new Map<string, Shared>();
+
+/** Opens with workers from `launch`. */
+export const openWith = async (launch: Launch, name: string, options?: OpenOptions): Promise<Database> => {
+  const checked = checkOptions(options);
+  checkDatabase(name);
+  requireBrowser();
+  for (;;) {
+    const closing = tabs.get(name)?.closing;
+    if (closing === undefined) break;
+    await closing;
+  }
+  const shared = tabs.get(name) ?? share(name, new Tab(name, launch, checked), checked.persist);
+  shared.handles++;
+  try {
+    await shared.opened;
+  } catch (error) {
+    if (tabs.get(name) === shared) tabs.delete(name);
+    throw error;
+  }
+  return new DatabaseHandle(name, checked.engine.durability, shared.tab, shared.persisted, () => release(name, shared));
+};
+
+export const isOpenHere = (name: string): boolean => tabs.has(name);
+
+const share = (name: string, tab: Tab, persist: boolean): Shared => {
+  const unwatch = watchLife(tab);
+  const opened = tab.open();
+  opened.catch(unwatch);
+  const shared: Shared = { tab, opened, handles: 0, persisted: persistence(persist), unwatch };
+  tabs.set(name, shared);
+  return shared;
+};
+
+const release = async (name: string, shared: Shared): Promise<void> => {
+  if (--shared.handles > 0) return;
+  shared.closing = shared.tab.close().finally(() => {
+    shared.unwatch();
+    if (tabs.get(name) === shared) tabs.delete(name);
+  });
+  await shared.closing;
+};
+
+/** Asks for persistent storage, and gives what tells the answer. Nobody waits for a browser that asks its user
+ *  first. */
+const persistence = (ask: boolean): () => Promise<boolean> => {
+  let answer: boolean | undefined;
+  if (ask) navigator.storage?.persist?.().then(granted => { answer = granted; }, () => { answer = false; });
+  return async () => answer ?? await navigator.storage?.persisted?.().catch(() => false) ?? false;
+};
+
+/** Throws `unsupported` where something is missing that no database can do without. */
+export const requireBrowser = (): void => {
+  const missing = [
+    ['Worker', typeof Worker], ['WebAssembly', typeof WebAssembly], ['BroadcastChannel', typeof BroadcastChannel],
+    ['navigator.locks', typeof navigator === 'undefined' ? 'undefined' : typeof navigator.locks],
+  ].filter(([, type]) => type === 'undefined').map(([what]) => what);
+  if (missing.length > 0) {
+    throw new PumiceError('unsupported',
+      `a database needs a browser, and a page over https or on localhost; here is no ${missing.join(', no ')}`);
+  }
+};

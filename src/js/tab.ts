@@ -1,0 +1,275 @@
+/** One database in one page: a follower of the leader, or the leader itself, as the election has it.
+ *
+ *  Whichever it is, `calls` reach the leader and `feeds` go on; changing roles loses neither. */
+
+import { Calls } from './calls.js';
+import { Election } from './election.js';
+import { PumiceError, wrapped } from './errors.js';
+import { Feeds } from './feeds.js';
+import { Follower } from './follower.js';
+import type { Launch } from './launch.js';
+import type { CheckedOptions } from './options.js';
+import { clientName, PROTOCOL, type Replies } from './protocol.js';
+import { Subscriptions } from './subscriptions.js';
+import { WorkerHost } from './worker-host.js';
+
+/** An open that finds neither files nor leader gives up after this, in ms. */
+const OPENING = 55_000;
+/** How long closing waits for calls under way, in ms. */
+const SETTLING = 10_000;
+/** So many crashes of the worker within so many ms, and another tab shall try. */
+const CRASHES = 5;
+const CRASH_WINDOW = 60_000;
+/** Before this tab tries to lead again after it could not, in ms: doubling, to the longest. */
+const FIRST_RETRY = 500;
+const LONGEST_RETRY = 15_000;
+
+export class Tab {
+  readonly calls: Calls;
+  readonly feeds: Feeds;
+  readonly subscriptions: Subscriptions;
+  private readonly client = randomId();
+  private readonly election: Election;
+  private follower: Follower | undefined;
+  private host: WorkerHost | undefined;
+  /** A worker that was told to stop when the page was put to sleep. */
+  private retired: WorkerHost | undefined;
+  private term = '';
+  private leads = false;
+  private crashes: number[] = [];
+  private retry = FIRST_RETRY;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private releaseClient: (() => void) | undefined;
+  private isClosed = false;
+  private opening: { resolve: () => void; reject: (error: PumiceError) => void } | undefined;
+  private ledOrFailed: (() => void)[] = [];
+
+  constructor(private readonly name: string, private readonly launch: Launch, private readonly options: CheckedOptions) {
+    this.calls = new Calls(this.client, () => this.mute());
+    this.feeds = new Feeds(this.calls);
+    this.subscriptions = new Subscriptions(this.calls, this.feeds);
+    this.election = new Election(name, {
+      elected: byForce => this.lead(byForce),
+      stolen: () => this.follow(),
+      refused: cause => this.failed(wrapped('unsupported', 'this page gets no Web Locks', cause)),
+    });
+  }
+
+  get isLeader(): boolean {
+    return this.leads;
+  }
+
+  /** Resolves once a leader is reached. After a rejection the tab is closed. */
+  async open(): Promise<void> {
+    const opened = new Promise<void>((resolve, reject) => { this.opening = { resolve, reject }; });
+    const limit = setTimeout(() => {
+      this.opened(this.calls.failure
+        ?? new PumiceError('timeout', 'the database could not be opened in time: no leader answers'));
+    }, OPENING);
+    try {
+      await this.join();
+      await opened;
+    } catch (cause) {
+      await this.close();
+      throw wrapped('io', 'the database could not be opened', cause);
+    } finally {
+      clearTimeout(limit);
+    }
+  }
+
+  private opened(error?: PumiceError): void {
+    if (error === undefined) this.opening?.resolve();
+    else this.opening?.reject(error);
+    this.opening = undefined;
+  }
+
+  /** Takes part: from now on this tab may lead, and looks for the leader. */
+  private async join(): Promise<void> {
+    // A leader's worker takes a tab without its lock for gone: so the lock comes before the first hello.
+    const released = new Promise<void>(resolve => { this.releaseClient = resolve; });
+    await new Promise<void>((resolve, reject) => {
+      navigator.locks.request(clientName(this.name, this.client), () => { resolve(); return released; }).catch(reject);
+    });
+    if (this.isClosed) return;
+    this.follower = new Follower(this.name, this.client, {
+      reached: link => {
+        this.calls.attach(link);
+        this.connected();
+      },
+      lost: quietly => this.calls.detach(quietly),
+      replies: message => this.receive(message),
+      failed: error => this.otherFailed(error),
+      asked: () => {
+        if (this.leads && this.host?.started !== true) this.follower?.say({ type: 'opening', protocol: PROTOCOL, term: this.term });
+      },
+      mute: () => this.mute(),
+    });
+    this.election.campaign();
+    this.follower.seek();
+  }
+
+  private connected(): void {
+    this.feeds.resume();
+    this.opened();
+  }
+
+  private receive(message: Replies): void {
+    this.calls.receive(message.results);
+    this.feeds.receive(message.news);
+  }
+
+  private lead(byForce: boolean): void {
+    // Elected in the very moment in which it left.
+    if (this.follower === undefined) return this.election.resign();
+    this.leads = true;
+    this.follower.rest();
+    this.calls.detach(!byForce);
+    this.crashes = [];
+    this.startWorker();
+    if (byForce) this.follower.say({ type: 'deposed', term: this.term });
+  }
+
+  private startWorker(): void {
+    const term = this.term = randomId();
+    try {
+      this.host = new WorkerHost(this.launch, {
+        name: this.name, term, client: this.client, places: this.options.places, options: this.options.engine,
+      }, {
+        started: () => {
+          this.retry = FIRST_RETRY;
+          this.calls.attach(this.host!);
+          this.connected();
+          this.settled();
+        },
+        failed: error => this.failed(error),
+        replies: message => this.receive(message),
+        gone: error => this.replaceWorker(error),
+      });
+    } catch (cause) {
+      this.failed(wrapped('io', 'the worker could not be started', cause));
+    }
+  }
+
+  /** The worker is gone, the lock is still here: the next one takes over under a new term. */
+  private replaceWorker(error: PumiceError): void {
+    this.host = undefined;
+    this.calls.detach(false);
+    const now = performance.now();
+    this.crashes = [...this.crashes.filter(at => now - at < CRASH_WINDOW), now];
+    if (this.crashes.length > CRASHES) return this.failed(error);
+    this.timer = setTimeout(() => this.startWorker(), (this.crashes.length - 1) * 100);
+  }
+
+  /** This tab cannot lead. Others may, and it tries again later. */
+  private failed(error: PumiceError): void {
+    this.follower?.say({ type: 'failed', term: this.term, error: { code: error.code, message: error.message } });
+    this.stepDown();
+    this.settled();
+    this.calls.failure = error;
+    if (this.opening !== undefined) return this.opened(error);
+    if (this.isClosed) return;
+    if (isLasting(error)) this.calls.failAll(error);
+    this.follower?.seek();
+    this.timer = setTimeout(() => this.election.campaign(), this.retry);
+    this.retry = Math.min(this.retry * 2, LONGEST_RETRY);
+  }
+
+  /** Another tab cannot lead. What is wrong with its way to the worker need not be wrong with this one's. */
+  private otherFailed(error: PumiceError): void {
+    this.calls.failure = error;
+    if (error.code === 'io') return;
+    if (this.opening !== undefined) this.opened(error);
+    else if (isLasting(error)) this.calls.failAll(error);
+  }
+
+  private stepDown(): void {
+    clearTimeout(this.timer);
+    this.leads = false;
+    this.host?.terminate();
+    this.host = undefined;
+    this.calls.detach(false);
+    this.election.resign();
+  }
+
+  /** Another tab has taken over, for this one's worker did not answer. */
+  private follow(): void {
+    this.stepDown();
+    this.settled();
+    if (this.isClosed) return;
+    this.follower?.seek();
+    this.election.campaign();
+  }
+
+  private mute(): void {
+    if (this.isClosed || !(this.calls.isWaiting || this.opening !== undefined)) return;
+    if (this.leads) {
+      if (this.host?.started !== true) return;
+      this.host.terminate();
+      this.replaceWorker(new PumiceError('timeout', 'the worker does not answer'));
+      return;
+    }
+    void this.election.depose(
+      wait => this.follower?.isAlive(wait) ?? Promise.resolve(true),
+      () => new Promise(resolve => { this.ledOrFailed.push(resolve); }),
+    );
+  }
+
+  private settled(): void {
+    for (const resolve of this.ledOrFailed.splice(0)) resolve();
+  }
+
+  /** Flushes and lets go of everything, for the page may be put to sleep or end at any moment after this. */
+  suspend(): void {
+    if (this.isClosed) return;
+    if (this.host === undefined) this.calls.tell({ op: 'bye' });
+    this.calls.flush();
+    void this.host?.stop();
+    this.host?.over();
+    this.retired = this.host;
+    this.host = undefined;
+    this.leave();
+  }
+
+  /** Takes part again after `suspend`, and asks again what has no answer. */
+  resume(): void {
+    if (this.isClosed || this.follower !== undefined) return;
+    this.retired?.terminate();
+    this.retired = undefined;
+    this.calls.awake();
+    this.join().catch(cause => this.failed(wrapped('io', 'the database could not be opened again', cause)));
+  }
+
+  private leave(): void {
+    clearTimeout(this.timer);
+    this.calls.detach(true);
+    this.follower?.close();
+    this.follower = undefined;
+    this.leads = false;
+    this.settled();
+    this.election.resign();
+    this.releaseClient?.();
+  }
+
+  /** Waits for what was asked, then lets go of everything. */
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    await this.calls.settled(SETTLING);
+    this.isClosed = true;
+    const closed = new PumiceError('closed', 'the database was closed');
+    this.feeds.end(closed);
+    this.calls.tell({ op: 'bye' });
+    this.calls.flush();
+    this.calls.end(closed);
+    await this.host?.stop();
+    this.host?.terminate();
+    this.host = undefined;
+    this.leave();
+  }
+}
+
+/** What no other tab and no waiting helps against. */
+const isLasting = ({ code }: PumiceError): boolean =>
+  code === 'corrupt' || code === 'version' || code === 'unsupported';
+
+const randomId = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(12)), byte => byte.toString(16).padStart(2, '0')).join('');

@@ -1,0 +1,147 @@
+/** One tab as the leader sees it: what it has begun, and the order of what it asks. */
+
+import type { Cursor, Engine } from '../../../pkg/pumice.js';
+import type { Call, Value } from '../protocol.js';
+import { Failure, failureOf } from './failure.js';
+import type { Outbox } from './outbox.js';
+
+/** Bytes of text in the first chunk of a scan, which someone waits for, and in the others. */
+const FIRST_CHUNK = 64 << 10;
+const CHUNK = 256 << 10;
+
+/** What does not wait for the writes that the tab asked for before. */
+const AT_ONCE = new Set<Call['op']>(['batch', 'putMany', 'delete', 'next', 'forget', 'feed', 'seen', 'unfeed', 'bye', 'ping']);
+
+export class Tab {
+  private readonly cursors = new Map<number, Cursor>();
+  private lastCursor = 0;
+  /** Settles with the last write that was asked for, while it has no answer. */
+  private writing: Promise<void> | undefined;
+  private gone = false;
+
+  constructor(
+    private readonly engine: Engine,
+    readonly client: string,
+    private readonly outbox: Outbox,
+    private readonly crashed: (error: unknown) => void,
+  ) {}
+
+  serve(calls: Call[]): void {
+    for (const call of calls) {
+      // A tab reads what it wrote, also where it did not wait for its writes.
+      if (this.writing && !AT_ONCE.has(call.op)) void this.writing.then(() => { this.perform(call); });
+      else this.perform(call);
+    }
+  }
+
+  /** When the writes that it asked for so far have their answers. */
+  get written(): Promise<void> | undefined {
+    return this.writing;
+  }
+
+  /** Answers nothing more and begins nothing more. */
+  mute(): void {
+    this.gone = true;
+  }
+
+  /** Ends what the tab has begun. */
+  end(): void {
+    for (const cursor of this.cursors.values()) cursor.free();
+    this.cursors.clear();
+  }
+
+  private perform(call: Call): void {
+    if (this.gone) return;
+    try {
+      const value = this.call(call);
+      if (value instanceof Promise) this.wait(call, value);
+      else this.answer(call, value);
+    } catch (error) {
+      this.refuse(call, error);
+    }
+  }
+
+  private wait(call: Call, value: Promise<Value>): void {
+    const settled = value.then(value => { this.answer(call, value); }, (error: unknown) => { this.refuse(call, error); });
+    if (!('n' in call)) return;
+    this.writing = settled;
+    void settled.then(() => { if (this.writing === settled) this.writing = undefined; });
+  }
+
+  private answer({ id }: Call, value: Value): void {
+    if (!this.gone) this.outbox.answer({ id, ok: true, sequence: this.engine.sequence, value });
+  }
+
+  private refuse({ id }: Call, thrown: unknown): void {
+    const error = failureOf(thrown);
+    if (!error) this.crashed(thrown);
+    else if (!this.gone) this.outbox.answer({ id, ok: false, error });
+  }
+
+  private call(call: Call): Value | Promise<Value> {
+    const { engine } = this;
+    switch (call.op) {
+      case 'get':
+        return mapped(engine.get(call.collection, call.keys), ([text, missing]) => ({ text, missing }));
+      case 'batch':
+        return engine.batch(call.text, call.durability);
+      case 'putMany':
+        return engine.putMany(call.collection, call.text, call.durability);
+      case 'delete':
+        return engine.delete(call.collection, call.key, call.durability);
+      case 'scan': {
+        const cursor = engine.scan(call.collection, call.range);
+        this.cursors.set(++this.lastCursor, cursor);
+        return this.next(this.lastCursor, cursor, FIRST_CHUNK);
+      }
+      case 'next': {
+        const cursor = this.cursors.get(call.cursor);
+        if (!cursor) throw new Failure('not-found', 'the scan is not there any more');
+        return this.next(call.cursor, cursor, CHUNK);
+      }
+      case 'forget':
+        this.drop(call.cursor);
+        return undefined;
+      case 'getAll': {
+        const cursor = engine.scan(call.collection, call.range);
+        return mapped(cursor.next(Infinity), ([text]) => {
+          cursor.free();
+          return { text };
+        });
+      }
+      case 'count':
+        return engine.count(call.collection, call.range);
+      case 'collections':
+        return engine.collections();
+      case 'sync':
+        return engine.sync();
+      case 'compact':
+        return engine.compact();
+      case 'status':
+        return { storage: engine.storage, healthy: engine.healthy };
+      case 'bye':
+        this.end();
+        return undefined;
+      case 'ping':
+        return undefined;
+      default:
+        throw new Failure('unsupported', `the leader does not know \`${call.op}\``);
+    }
+  }
+
+  private next(id: number, cursor: Cursor, bytes: number): Value | Promise<Value> {
+    return mapped(cursor.next(bytes), ([text, more]) => {
+      if (more) return { text, cursor: id };
+      this.drop(id);
+      return { text };
+    });
+  }
+
+  private drop(id: number): void {
+    this.cursors.get(id)?.free();
+    this.cursors.delete(id);
+  }
+}
+
+const mapped = <A, B>(value: A | Promise<A>, map: (value: A) => B): B | Promise<B> =>
+  value instanceof Promise ? value.then(map) : map(value);

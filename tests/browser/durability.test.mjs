@@ -1,0 +1,113 @@
+/** What was acknowledged is there after a reload, a restart and SIGKILLs of the whole browser while it writes. */
+
+import { after, before, describe, test } from 'node:test';
+import { ok, strictEqual as equal } from 'node:assert';
+import { rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { newProfile, startChromium, PATIENCE } from './harness/chromium.mjs';
+import { keep, SOAK } from './harness/figures.mjs';
+import { serve } from './harness/server.mjs';
+import { openTab, ready } from './harness/tab.mjs';
+import { acknowledged, judgeIn, startWork } from './harness/workers.mjs';
+
+const KILLS = SOAK ? 200 : 12;
+
+let server;
+before(async () => { server = await serve(); });
+after(() => server?.close());
+
+for (const storage of ['opfs', 'indexeddb']) {
+  describe(storage, () => {
+    let profile;
+    before(async () => { profile = await newProfile(); });
+    after(() => rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
+
+    test('documents are there after a reload and after a restart', { timeout: PATIENCE * 2 }, async () => {
+      let browser = await startChromium({ profile });
+      const count = page => page.evaluate(async storage => {
+        window.db = await pumice.open('kept', { storage });
+        return window.db.collection('notes').count();
+      }, storage);
+      const put = page => page.evaluate(async () => {
+        const notes = window.db.collection('notes');
+        await notes.put(`n${await notes.count()}`, 'text');
+      });
+      let page = await openTab(browser, server);
+      for (let round = 0; round < 3; round += 1) {
+        equal(await count(page), round);
+        await put(page);
+        await page.reload();
+        await ready(page);
+      }
+      await browser.close();
+      browser = await startChromium({ profile });
+      page = await openTab(browser, server);
+      equal(await count(page), 3);
+      equal(await page.evaluate(async () => (await window.db.status()).recovered), undefined);
+      await browser.close();
+    });
+
+    test(`${KILLS} kills of the browser lose nothing`, { timeout: PATIENCE * KILLS }, async () => {
+      const database = 'killed';
+      const figures = { kills: 0, acknowledged: 0, lost: 0, wrong: 0, refused: 0 };
+      let [operations, channel] = [0, undefined];
+      for (let number = 0; number <= KILLS; number += 1) {
+        const browser = await startChromium({ profile });
+        const page = await openTab(browser, server);
+        const heard = Math.max(operations, acknowledged(server, channel));
+        figures.acknowledged += heard - operations;
+        // Every third time before anything is read, so that kills meet recovery too.
+        if (number % 3 !== 1 || number === KILLS) {
+          const { verdict, operations: found, error } = await judgeIn(page, { database, storage, acknowledged: heard });
+          if (verdict !== 'intact') {
+            figures[verdict] += 1;
+            console.error(`kill ${number}: ${verdict}, ${heard} acknowledged, ${found} found: ${error ?? ''}`);
+          }
+          operations = found;
+          channel = `${storage}-${number}`;
+          await startWork(page, { database, storage, channel, from: operations });
+        } else {
+          page.evaluate(args => pumice.open(...args), [database, { storage }]).catch(() => {});
+        }
+        if (number === KILLS) {
+          await browser.close();
+          break;
+        }
+        await sleep(Math.random() * 700);
+        await browser.kill();
+        figures.kills += 1;
+      }
+      keep(`browser-kills-${storage}`, figures);
+      ok(figures.acknowledged > KILLS * 20, `only ${figures.acknowledged} operations`);
+      equal(figures.lost + figures.wrong + figures.refused, 0);
+    });
+
+    test('buffered writes are on disk within the interval, and after sync()', { timeout: PATIENCE }, async () => {
+      let browser = await startChromium({ profile });
+      let page = await openTab(browser, server);
+      await page.evaluate(async ([storage, channel]) => {
+        const db = await pumice.open('buffered', { storage, durability: 'buffered', flushInterval: 50 });
+        const [timed, synced] = [db.collection('timed'), db.collection('synced')];
+        window.told = window.teller(channel);
+        for (let number = 0; number < 100; number += 1) await timed.put(`k${number}`, number);
+        // A feed gives what is durable: long after the interval, that is the last one.
+        for await (const { key } of db.changes({ after: 0 })) if (key === 'k99') break;
+        const late = await pumice.open('late', { storage, durability: 'buffered', flushInterval: 3_600_000 });
+        for (let number = 0; number < 100; number += 1) await late.collection('synced').put(`k${number}`, number);
+        await late.sync();
+        await synced.put('last', 1);
+        window.told.tell('synced');
+      }, [storage, `${storage}-buffered`]);
+      while (server.told(`${storage}-buffered`).length === 0) await sleep(5);
+      await browser.kill();
+      browser = await startChromium({ profile });
+      page = await openTab(browser, server);
+      const counts = await page.evaluate(async storage => {
+        const [buffered, late] = await Promise.all([pumice.open('buffered', { storage }), pumice.open('late', { storage })]);
+        return [await buffered.collection('timed').count(), await late.collection('synced').count()];
+      }, storage);
+      equal(String(counts), '100,100');
+      await browser.close();
+    });
+  });
+}

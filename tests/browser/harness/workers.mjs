@@ -1,0 +1,35 @@
+/** The workload of page/workload.mjs, started and judged in tabs. */
+
+import { judge } from '../page/workload.mjs';
+
+/** Starts writing in a tab; what is acknowledged is told on `channel`. `stalled`: beside a feed of which one change is taken.
+ *  Returns when the database is open. */
+export function startWork(page, { database, storage, channel, stalled = false, ...work }) {
+  return page.evaluate(async ({ database, storage, channel, stalled, work }) => {
+    const workload = await import('/tests/page/workload.mjs');
+    const db = await pumice.open(database, { storage });
+    if (stalled) {
+      window.feed = db.changes()[Symbol.asyncIterator]();
+      window.feed.next();
+    }
+    window.working = workload.work(db, window.teller(channel), work);
+  }, { database, storage, channel, stalled, work });
+}
+
+/** How many operations are acknowledged, as far as was heard on `channel`. */
+export const acknowledged = (server, channel) => Math.max(0, ...server.told(channel).filter(Number.isFinite));
+
+/** Opens a database in a tab and compares it with what `acknowledged` operations make. The verdict is 'intact', 'lost', 'wrong', or
+ *  'refused' where it does not open. Leaves it open. */
+export async function judgeIn(page, { database, storage, acknowledged, bytes }) {
+  const found = await page.evaluate(async ([database, storage]) => {
+    const { contents } = await import('/tests/page/workload.mjs');
+    try {
+      return { contents: await contents(await pumice.open(database, { storage })) };
+    } catch (error) {
+      return { error: `${error.code}: ${error.message}` };
+    }
+  }, [database, storage]);
+  if (found.error !== undefined) return { verdict: 'refused', operations: 0, error: found.error };
+  return judge(found.contents, acknowledged, bytes);
+}

@@ -1,0 +1,107 @@
+/** Power cuts under Chromium: its profile lies on a file system that is shut down while databases are written, mounted again,
+ *  and opened by another Chromium. What was acknowledged before the cut must be there.
+ *
+ *  A round is one start of Chromium, with a tab for each database. The first goes on for longer than the 60 s after which
+ *  the storage trusts the names of its files; the others are cut within seconds, some with databases that are new. */
+
+import { after, before, test } from 'node:test';
+import { ok, strictEqual as equal } from 'node:assert';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startChromium } from './harness/chromium.mjs';
+import { keep, SOAK } from './harness/figures.mjs';
+import { makeImage } from './harness/image.mjs';
+import { serve } from './harness/server.mjs';
+import { openTab } from './harness/tab.mjs';
+import { acknowledged, judgeIn, startWork } from './harness/workers.mjs';
+
+const CUTS = SOAK ? 50 : 5;
+const AGED = 66_000;
+const STORAGES = ['opfs', 'indexeddb'];
+
+/** How each is written. A database that is `fresh` is a new one in every round. */
+const SCENARIOS = {
+  fresh: { work: { pause: 5 }, fresh: true },
+  steady: { work: { pause: 10, compactEvery: 1_000_000 } },
+  // Above 16 MiB of log a database rotates and compacts by itself.
+  rotation: { work: { pause: 20, bytes: 200_000, compactEvery: 1_000_000 } },
+  compaction: { work: { pause: 5, compactEvery: 12 } },
+  // A feed that does not go on keeps the segments it has yet to read, so every compaction takes more files.
+  growth: { work: { pause: 5, compactEvery: 12 }, stalled: true },
+};
+
+let server;
+let image;
+before(async () => {
+  server = await serve();
+  image = await makeImage();
+});
+after(async () => {
+  await image?.remove();
+  await server?.close();
+});
+
+test(`${CUTS} cuts of the power lose nothing`, { timeout: 120_000 + CUTS * 90_000 }, async () => {
+  const profile = join(image.path, 'profile');
+  const databases = STORAGES.flatMap(storage => Object.keys(SCENARIOS).map(scenario => (
+    { storage, scenario, ...SCENARIOS[scenario], cuts: 0, acknowledged: 0, lost: 0, wrong: 0, refused: 0, operations: 0 }
+  )));
+  for (let cut = 0; cut < CUTS; cut += 1) {
+    const browser = await startChromium({ profile });
+    const begin = database => openAndWrite(browser, database, cut);
+    const [old, fresh] = [databases.filter(one => !one.fresh), databases.filter(one => one.fresh)];
+    await Promise.all(old.map(begin));
+    if (cut === 0) await sleep(AGED);
+    await Promise.all(fresh.map(begin));
+    await sleep(1000 + Math.random() * (cut === 0 ? 1000 : 8000));
+    // What is heard from here on may come from a sync that races the cut.
+    for (const one of databases) one.heard = Math.max(one.operations, acknowledged(server, one.channel));
+    await image.cutPower(cut % 4 === 3);
+    await browser.kill();
+    await image.restart();
+    await look(profile, databases, cut);
+  }
+  report(databases);
+  for (const one of databases) ok(one.acknowledged > CUTS * 3, `${one.scenario}, ${one.storage}: only ${one.acknowledged} operations`);
+  equal(databases.reduce((sum, one) => sum + one.lost + one.wrong + one.refused, 0), 0, 'databases that lost something');
+});
+
+const nameOf = (one, cut) => (one.fresh ? `fresh ${one.storage} ${cut}` : `${one.scenario} ${one.storage}`);
+
+async function openAndWrite(browser, one, cut) {
+  const page = await openTab(browser, server);
+  const database = nameOf(one, cut);
+  one.channel = encodeURIComponent(`${database} cut ${cut}`);
+  if (one.fresh) one.operations = 0;
+  await startWork(page, { database, storage: one.storage, channel: one.channel, from: one.operations, stalled: one.stalled, ...one.work });
+}
+
+/** Opens every database after a cut, and counts what is missing. */
+async function look(profile, databases, cut) {
+  const browser = await startChromium({ profile });
+  for (const one of databases) {
+    const page = await openTab(browser, server);
+    const { verdict, operations, error } = await judgeIn(page, {
+      database: nameOf(one, cut), storage: one.storage, acknowledged: one.heard, bytes: one.work.bytes,
+    });
+    one.cuts += 1;
+    one.acknowledged += one.heard - one.operations;
+    if (verdict !== 'intact') {
+      one[verdict] += 1;
+      console.error(`cut ${cut + 1}, ${one.scenario} in ${one.storage}: ${verdict}; ${one.heard} acknowledged, ${operations} found; ${error ?? ''}`);
+    }
+    one.operations = operations;
+    await page.close();
+  }
+  await browser.close();
+}
+
+function report(databases) {
+  for (const storage of STORAGES) {
+    const figures = { cuts: 0, acknowledged: 0, lost: 0, wrong: 0, refused: 0 };
+    for (const one of databases.filter(one => one.storage === storage)) {
+      for (const figure of Object.keys(figures)) figures[figure] += one[figure];
+    }
+    keep(`browser-power-cuts-${storage}`, figures);
+  }
+}
