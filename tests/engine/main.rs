@@ -14,11 +14,13 @@ mod edges;
 mod end_mark;
 mod faults;
 mod golden;
+mod interrupted;
 mod log_lines;
 mod losses;
 mod model;
 mod pool;
 mod recovery;
+mod salvage;
 mod stress;
 mod submit;
 #[path = "../support/mod.rs"]
