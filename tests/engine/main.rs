@@ -13,6 +13,7 @@ mod due;
 mod edges;
 mod end_mark;
 mod faults;
+mod feeds;
 mod golden;
 mod interrupted;
 mod log_lines;
@@ -23,6 +24,7 @@ mod recovery;
 mod salvage;
 mod stress;
 mod submit;
+mod transfer;
+mod visible;
 #[path = "../support/mod.rs"]
 mod support;
-mod visible;
