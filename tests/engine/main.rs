@@ -24,7 +24,7 @@ mod recovery;
 mod salvage;
 mod stress;
 mod submit;
-mod transfer;
-mod visible;
 #[path = "../support/mod.rs"]
 mod support;
+mod transfer;
+mod visible;

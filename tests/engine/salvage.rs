@@ -105,19 +105,22 @@ fn the_newest_sound_version_is_shown_and_the_damage_told() {
             assert_eq!(documents.get(&key), Some(&n), "without {damaged}");
         }
         assert_eq!(documents.contains_key(&("b".into(), "3".into())), damaged != "\"value\":13");
-        assert_eq!(damage, [ErrorKind::Corrupt]);
+        // The last record is missed at the end, too.
+        assert!(!damage.is_empty() && damage.iter().all(|kind| *kind == ErrorKind::Corrupt), "{damage:?}");
     }
 }
 
 #[test]
 fn what_cannot_be_read_at_all_is_told() {
-    let in_the_log = of(&[("a", "0", 14), ("b", "0", 12), ("b", "3", 13), ("d", "after", 11)]);
-    for at in [2, 70] {
+    // The header, or one of the values, which are a byte each.
+    for (at, lost) in [(2, &[("a", "2", 2), ("b", "1", 1), ("b", "2", 2)][..]), (68, &[("b", "1", 1)])] {
         let storage = written();
         change(&storage, &name(&storage, ".snapshot"), |bytes| bytes[at] ^= 1);
         let (documents, damage) = salvaged(&storage);
         assert!(damage.iter().all(|kind| *kind == ErrorKind::Corrupt) && !damage.is_empty(), "{damage:?}");
-        assert_eq!(documents, in_the_log);
+        let mut left = salvaged(&written()).0;
+        left.retain(|key, _| !of(lost).contains_key(key));
+        assert_eq!(documents, left);
     }
 
     struct Unreadable(&'static str, ErrorKind);

@@ -171,8 +171,9 @@ fn an_incremental_file_is_refused_and_so_is_a_document_over_the_limits() {
         db.collection("c").put_raw(&n.to_string(), "\"some text to make it longer\"").unwrap();
     }
     let incremental = |name: &String| name.ends_with(".snapshot") && name.contains('-');
-    within(Duration::from_secs(60), "an incremental file", || {
-        while !block_on(storage.list()).unwrap().iter().any(incremental) {
+    let files = storage.clone();
+    within(Duration::from_secs(60), "an incremental file", move || {
+        while !block_on(files.list()).unwrap().iter().any(incremental) {
             db.collection("c").put_raw("more", "1").unwrap();
         }
         db.close().unwrap();
