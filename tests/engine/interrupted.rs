@@ -23,12 +23,12 @@ fn quarantined(files: &Image) -> Vec<&[u8]> {
     kept.map(|(_, bytes)| &bytes[..]).collect()
 }
 
-/// The log of a writer that was killed after ten documents, of which the last three were buffered and never synced.
-fn killed() -> Image {
+/// The log of a writer that was killed after ten documents, of which the last `unproven` were buffered and never synced.
+fn killed(unproven: u64) -> Image {
     let dir = tempdir().unwrap();
     let db = open(dir.path()).unwrap();
     for n in 0..10_u64 {
-        let durability = if n < 7 { Durability::Disk } else { Durability::Buffered };
+        let durability = if n < 10 - unproven { Durability::Disk } else { Durability::Buffered };
         db.collection("c").with_durability(durability).put(&format!("k{n:02}"), &n).unwrap();
     }
     db.sync().unwrap();
@@ -40,10 +40,11 @@ fn killed() -> Image {
 }
 
 const CARRIED: &str = "00000000000000000008.log";
+const LAST: &str = "00000000000000000010.log";
 
 /// The files before recovery took the log over, and after.
-fn taken_over() -> (Image, Image) {
-    let before = killed();
+fn taken_over(unproven: u64) -> (Image, Image) {
+    let before = killed(unproven);
     let dir = directory(&before);
     drop(open(dir.path()).unwrap());
     (before, without_end_mark(image(dir.path())))
@@ -51,7 +52,7 @@ fn taken_over() -> (Image, Image) {
 
 #[test]
 fn exactly_the_records_that_nothing_proves_durable_are_carried_over() {
-    let (before, after) = taken_over();
+    let (before, after) = taken_over(3);
     let old = records(&before[LOG]);
     let new = &after[CARRIED];
     let carried = records(new).into_iter().map(|line| line.text).collect::<Vec<_>>();
@@ -64,12 +65,18 @@ fn exactly_the_records_that_nothing_proves_durable_are_carried_over() {
 
 #[test]
 fn a_taking_over_that_was_interrupted_is_done_again() {
-    let (before, after) = taken_over();
-    let new = &after[CARRIED];
+    for (unproven, name) in [(3, CARRIED), (1, LAST)] {
+        interrupted(unproven, name);
+    }
+}
+
+fn interrupted(unproven: u64, name: &str) {
+    let (before, after) = taken_over(unproven);
+    let new = &after[name];
     let (begin, carried) = (lines(new)[0].end(), records(new).pop().unwrap().end());
     for cut in (0..=carried).filter(|cut| cut % 13 == 0 || cut.abs_diff(begin) < 2 || carried - cut < 2) {
         let mut files = before.clone();
-        files.insert(CARRIED.to_owned(), new[..cut].to_vec());
+        files.insert(name.to_owned(), new[..cut].to_vec());
         let dir = directory(&files);
         let reader = Db::open_read_only(dir.path()).unwrap();
         assert_eq!(documents(&reader), first_documents(10), "cut at {cut}");
@@ -80,7 +87,7 @@ fn a_taking_over_that_was_interrupted_is_done_again() {
         // The old segment is cut where the new one begins. That is another one: in place of the unfinished one, or of
         // the whole one, which was not closed either.
         assert_eq!(now[LOG], after[LOG], "cut at {cut}");
-        assert!(!now.contains_key(CARRIED), "cut at {cut}");
+        assert!(!now.contains_key(name), "cut at {cut}");
         // The beginning of a header tells nothing of what it was.
         let kept = if (1..begin).contains(&cut) { vec![&new[..cut]] } else { vec![] };
         assert_eq!(quarantined(&now), kept, "cut at {cut}");
@@ -91,7 +98,7 @@ fn a_taking_over_that_was_interrupted_is_done_again() {
 
 #[test]
 fn an_unfinished_segment_of_which_some_bytes_never_came_is_none() {
-    let (before, after) = taken_over();
+    let (before, after) = taken_over(3);
     let new = &after[CARRIED];
     // The records are there and the header is not, or is but for a page of zeros.
     for zeros in [0..lines(new)[0].end(), 10..60, 0..new.len()] {
@@ -110,20 +117,25 @@ fn an_unfinished_segment_of_which_some_bytes_never_came_is_none() {
 
 #[test]
 fn damage_to_the_only_copy_of_carried_records_is_refused_also_after_a_crash() {
-    let (_, after) = taken_over();
-    let all = records(&after[CARRIED]);
-    for at in 0..all.len() {
-        let mut damaged = after.clone();
-        damaged.get_mut(CARRIED).unwrap()[all[at].offset + 20] ^= 1;
-        let dir = directory(&damaged);
-        assert_eq!(refused(open(dir.path())).file(), Some(CARRIED));
-        assert_eq!(image(dir.path()), damaged);
+    for (unproven, name) in [(3, CARRIED), (1, LAST)] {
+        let (_, after) = taken_over(unproven);
+        for record in records(&after[name]) {
+            let mut damaged = after.clone();
+            damaged.get_mut(name).unwrap()[record.offset + 20] ^= 1;
+            let dir = directory(&damaged);
+            assert_eq!(refused(open(dir.path())).file(), Some(name));
+            assert_eq!(image(dir.path()), damaged);
+            // On request what stands before them can be had, and nothing is thrown away.
+            let db = open_as(dir.path(), RecoveryMode::PointInTime).unwrap();
+            assert_eq!(documents(&db), first_documents(10 - unproven));
+            assert_eq!(quarantined(&image(dir.path())), [&damaged[name][..]]);
+        }
     }
 }
 
 #[test]
 fn what_stands_behind_the_end_of_a_segment_is_cut_off_once_the_next_one_counts() {
-    let (before, after) = taken_over();
+    let (before, after) = taken_over(3);
     let mut files = after.clone();
     files.insert(LOG.to_owned(), before[LOG].clone());
     // Both after a crash and after a clean end.
@@ -143,7 +155,7 @@ fn what_stands_behind_the_end_of_a_segment_is_cut_off_once_the_next_one_counts()
 #[test]
 fn a_copy_never_takes_the_place_of_another_one() {
     let torn = b"{\"_s\":11,\"_p\":\"0123";
-    let mut files = killed();
+    let mut files = killed(1);
     let end = files[LOG].len();
     files.get_mut(LOG).unwrap().extend_from_slice(torn);
     let name = |number: &str| format!("quarantine/{LOG}.{end}{number}");
