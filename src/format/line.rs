@@ -563,10 +563,11 @@ mod tests {
         encode_header(&mut header, &first);
         let header = String::from_utf8(header).unwrap();
         let with = |version: u32| {
-            let mut body = header[..header.len() - TRAILER_BYTES - 1]
-                .replace(&format!("\"pumice\":{LOG_VERSION}"), &format!("\"pumice\":{version}"));
-            body += &format!(",\"_x\":\"{:08x}\"}}", crc32c::crc32c(body.as_bytes()));
-            decode(body.as_bytes()).map(drop)
+            let body = &header[..header.len() - TRAILER_BYTES - 1];
+            let (own, other) = (format!("\"pumice\":{LOG_VERSION}"), format!("\"pumice\":{version}"));
+            let mut line = body.replace(&own, &other).into_bytes();
+            push_trailer(&mut line, 0);
+            decode(line.trim_ascii_end()).map(drop)
         };
         assert_eq!(with(LOG_VERSION), Ok(()));
         assert_eq!(with(LOG_VERSION - 1), Err(LineError::Contents));

@@ -230,6 +230,19 @@ fn both() -> Image {
     files
 }
 
+/// Fails one read of the snapshot, of those that are counted.
+struct Last(AtomicUsize, usize);
+
+impl Hook for Last {
+    fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
+        let at = op == Op::ReadAt && name.ends_with(".snapshot");
+        if at && self.0.fetch_add(1, Ordering::SeqCst) == self.1 {
+            return Verdict::Fail(Error::new(ErrorKind::Io, "as it was told"));
+        }
+        Verdict::Go
+    }
+}
+
 #[test]
 fn what_cannot_be_read_now_is_not_taken_for_damaged() {
     for name in [LOG, ".snapshot"] {
@@ -249,16 +262,6 @@ fn what_cannot_be_read_now_is_not_taken_for_damaged() {
         opened_while(&files, RecoveryMode::TornTail, fails)
     };
     assert_eq!(reads(AtomicUsize::new(0)).0, None);
-    struct Last(AtomicUsize, usize);
-    impl Hook for Last {
-        fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
-            let at = op == Op::ReadAt && name.ends_with(".snapshot");
-            if at && self.0.fetch_add(1, Ordering::SeqCst) == self.1 {
-                return Verdict::Fail(Error::new(ErrorKind::Io, "as it was told"));
-            }
-            Verdict::Go
-        }
-    }
     let mut failed = 0;
     for at in 0.. {
         let dir = directory(&files);

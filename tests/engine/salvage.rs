@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 type Documents = BTreeMap<(String, String), u64>;
+/// Collection, key and number.
+type Row = (&'static str, &'static str, u64);
 
 fn manual() -> Options {
     Options::new().compact_at(None)
@@ -52,7 +54,7 @@ fn salvaged(storage: &MemoryStorage) -> (Documents, Vec<ErrorKind>) {
     (documents(&db), damage)
 }
 
-fn of(all: &[(&str, &str, u64)]) -> Documents {
+fn of(all: &[Row]) -> Documents {
     all.iter().map(|(collection, key, n)| (((*collection).to_owned(), (*key).to_owned()), *n)).collect()
 }
 
@@ -86,7 +88,7 @@ fn a_sound_database_is_shown_as_it_is() {
 #[test]
 fn the_newest_sound_version_is_shown_and_the_damage_told() {
     // Which record of the log is damaged, and what shows then.
-    let records: [(&str, &[(&str, &str, u64)]); 3] = [
+    let records: [(&str, &[Row]); 3] = [
         ("\"value\":14", &[("a", "0", 10)]),
         ("\"value\":10", &[("a", "0", 14)]),
         // No part of the batch, so what was there before it.
@@ -110,6 +112,18 @@ fn the_newest_sound_version_is_shown_and_the_damage_told() {
     }
 }
 
+/// Lets no file of that ending be read.
+struct Unreadable(&'static str, ErrorKind);
+
+impl Hook for Unreadable {
+    fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
+        if op == Op::ReadAt && name.ends_with(self.0) {
+            return Verdict::Fail(Error::new(self.1, "as it was told"));
+        }
+        Verdict::Go
+    }
+}
+
 #[test]
 fn what_cannot_be_read_at_all_is_told() {
     // The header, or one of the values, which are a byte each.
@@ -123,15 +137,6 @@ fn what_cannot_be_read_at_all_is_told() {
         assert_eq!(documents, left);
     }
 
-    struct Unreadable(&'static str, ErrorKind);
-    impl Hook for Unreadable {
-        fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
-            if op == Op::ReadAt && name.ends_with(self.0) {
-                return Verdict::Fail(Error::new(self.1, "as it was told"));
-            }
-            Verdict::Go
-        }
-    }
     for ending in [".snapshot", ".log"] {
         for (kind, told) in [(ErrorKind::Io, true), (ErrorKind::NotFound, true), (ErrorKind::Busy, false)] {
             let storage = Hooked::new(written(), &Arc::new(Unreadable(ending, kind)));

@@ -233,7 +233,7 @@ fn numbers_out_of_their_range_are_noticed() {
 
 #[test]
 fn values_outside_of_their_page_or_with_gaps_are_noticed() {
-    let forged = |values: &[u8], places: &[ValueAt]| {
+    let page = |values: &[u8], places: &[ValueAt]| {
         let mut forger = Forger::new();
         let keys = ["a", "b"].into_iter().map(name);
         let leaf: Vec<_> = keys.zip(places).map(|(key, at)| (key, 1, Some(*at))).collect();
@@ -244,16 +244,16 @@ fn values_outside_of_their_page_or_with_gaps_are_noticed() {
     let mut values = Vec::new();
     let one = place(&mut values, b"one");
     let two = place(&mut values, b"two");
-    verified(&forged(&values, &[one, two])).unwrap();
+    verified(&page(&values, &[one, two])).unwrap();
     // In the wrong order, a gap between them, a gap behind them.
     for places in [&[two, one][..], &[one, ValueAt { offset: 4, ..two }], &[one]] {
-        assert_corrupt(verified(&forged(&values, places)));
+        assert_corrupt(verified(&page(&values, places)));
     }
     // A page that ends before its value does.
     let block = ValueAt { offset: 3, len: 4, ..two };
-    assert_corrupt(found(&forged(&values, &[one, block]), "b"));
+    assert_corrupt(found(&page(&values, &[one, block]), "b"));
     let far = ValueAt { offset: usize::MAX, ..two };
-    assert_corrupt(found(&forged(&values, &[one, far]), "b"));
+    assert_corrupt(found(&page(&values, &[one, far]), "b"));
     // Checksums hold, for the bytes are in the file.
     let mut forger = Forger::new();
     let long = place(&mut Vec::new(), b"onetwo");
