@@ -170,6 +170,18 @@ fn a_buffer_that_fills_is_written_out_and_synced_for_whoever_asks_long_before_it
 }
 
 #[test]
+fn a_buffered_write_is_synced_although_nothing_follows_it() {
+    within(LIMIT, "a sync in the background", || {
+        let watch = Arc::new(Watch::default());
+        let db = open(MemoryStorage::new(), &watch, Options::new().durability(Durability::Buffered));
+        until(|| watch.count(Op::Append, ".log") == 2);
+        let syncs = watch.count(Op::Sync, ".log");
+        put(&db, "k", KIB);
+        until(|| watch.count(Op::Append, ".log") > 2 && watch.count(Op::Sync, ".log") > syncs);
+    });
+}
+
+#[test]
 fn a_caller_that_never_leads_waits_for_nothing_but_its_own_write() {
     within(LIMIT, "asynchronous writes", || {
         let db = Db::open_with(MemoryStorage::new(), Options::new().compact_at(None)).unwrap();

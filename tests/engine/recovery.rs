@@ -269,7 +269,9 @@ fn a_log_cut_anywhere_holds_the_writes_before_the_cut() {
         let torn = db.recovery().torn.as_ref().map(|t| (t.offset, t.bytes));
         let wanted = (tear < cut).then_some((tear as u64, (cut - tear) as u64));
         assert_eq!(torn, wanted, "cut at {cut}");
-        assert!(db.recovery().unclean);
+        // On a machine that is slow at the moment, a seal may stand between the records.
+        let sealed = lines.iter().any(|line| line.end() == cut && line.is_seal());
+        assert_eq!(db.recovery().unclean, !sealed, "cut at {cut}");
     }
 }
 
