@@ -11,8 +11,9 @@ export interface Link {
   send(message: Requests, transfer: ArrayBuffer[]): void;
 }
 
-/** What becomes of a call whose leader is gone. `again`: the next one is asked. `once`: it is not, for it might be done twice; it fails
- *  unless a late answer comes. A function: it makes no sense with another leader, whether sent or not; the function is told. */
+/** What becomes of a call whose leader is gone. `again`: the next one is asked. `once`: it is not, for it might be
+ *  done twice; it fails unless a late answer comes. A function: it makes no sense with another leader, whether sent
+ *  or not; the function is told. */
 export type WhenLost = 'again' | 'once' | (() => void);
 
 /** `sequence` was the last durable number when the answer was given. */

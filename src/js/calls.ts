@@ -1,8 +1,8 @@
 /** The calls of a tab that have no answer yet.
  *
- *  Calls made in one microtask leave in one message. When the leader changes, everything without an answer is asked again of
- *  the next one, in the same order; writes bear numbers, so that none is done twice. Every call settles: with its
- *  answer, or with `timeout` when none came in time. */
+ *  Calls made in one microtask leave in one message. When the leader changes, everything without an answer is asked
+ *  again of the next one, in the same order; writes bear numbers, so that none is done twice. Every call settles:
+ *  with its answer, or with `timeout` when none came in time. */
 
 import type { Link, Waiting, WhenLost } from './call.js';
 import { PumiceError, told } from './errors.js';
@@ -207,7 +207,8 @@ export class Calls {
     if (call.isOrphan) {
       return new PumiceError('io', 'the leader was lost during the call; look whether it was done before trying again');
     }
-    return this.failure ?? new PumiceError('timeout', 'no leader answered in time; a write may or may not have been done');
+    return this.failure
+      ?? new PumiceError('timeout', 'no leader answered in time; a write may or may not have been done');
   }
 
   /** A tab that asks nothing more hears of no sequence numbers: so it asks. */

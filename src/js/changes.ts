@@ -80,14 +80,16 @@ class ChangeIterator implements AsyncIterator<Change> {
 
   return(): Promise<IteratorResult<Change>> {
     this.end({});
-    return Promise.resolve({ done: true, value: undefined });
+    return Promise.resolve({ value: undefined, done: true });
   }
 
   private async take(): Promise<IteratorResult<Change>> {
     for (;;) {
-      // An abort or a close ends it at once, an error only behind what came before.
-      if (this.ending !== undefined && (this.ending.error === undefined || this.chunks.length === 0)) return this.finish(this.ending);
       const chunk = this.chunks[0];
+      // An abort ends it at once, an error only behind what came before.
+      if (this.ending !== undefined && (this.ending.error === undefined || chunk === undefined)) {
+        return this.finish(this.ending);
+      }
       if (chunk === undefined) {
         await new Promise<void>(resolve => { this.wake = resolve; });
         this.wake = undefined;
@@ -105,7 +107,7 @@ class ChangeIterator implements AsyncIterator<Change> {
   private finish(ending: { error?: PumiceError }): IteratorResult<Change> {
     this.ending = {};
     if (ending.error !== undefined) throw ending.error;
-    return { done: true, value: undefined };
+    return { value: undefined, done: true };
   }
 
   private end(ending: { error?: PumiceError }): void {

@@ -77,7 +77,7 @@ export class CollectionHandle<T> implements Collection<T> {
   subscribe(listener: (changes: Change<T>[]) => void): () => void;
   subscribe(range: Range, listener: (changes: Change<T>[]) => void): () => void;
   subscribe(first: Range | ((changes: Change<T>[]) => void), second?: (changes: Change<T>[]) => void): () => void {
-    const [range, listener] = typeof first === 'function' ? [undefined, first] : [first, second];
+    const [range, listener] = second === undefined ? [undefined, first] : [first, second];
     if (typeof listener !== 'function') throw new PumiceError('invalid-argument', 'the listener must be a function');
     return this.source.subscribe(this.name, checkRange(range), listener as (changes: Change[]) => void);
   }

@@ -30,8 +30,8 @@ export class DatabaseHandle implements Database, Source, ChangeSource {
 
   /** `release` lets the tab go, when no other handle has it. */
   constructor(
-    readonly name: string, readonly durability: Durability, private readonly tab: Tab, private readonly persisted: () => Promise<boolean>,
-    private readonly release: () => Promise<void>,
+    readonly name: string, readonly durability: Durability, private readonly tab: Tab,
+    private readonly persisted: () => Promise<boolean>, private readonly release: () => Promise<void>,
   ) {}
 
   calls(): Calls {
@@ -73,7 +73,9 @@ export class DatabaseHandle implements Database, Source, ChangeSource {
   }
 
   async log(bytes = LOG_BYTES): Promise<string> {
-    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new PumiceError('invalid-argument', '`bytes` must be a whole number from 0');
+    if (!Number.isSafeInteger(bytes) || bytes < 0) {
+      throw new PumiceError('invalid-argument', '`bytes` must be a whole number from 0');
+    }
     return this.calls().ask({ op: 'log', bytes });
   }
 

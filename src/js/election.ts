@@ -5,8 +5,8 @@
 import { lockName } from './protocol.js';
 
 export interface ElectionEvents {
-  /** This tab has the lock. */
-  elected: () => void;
+  /** This tab has the lock; `byForce` if it was taken from another one. */
+  elected: (byForce: boolean) => void;
   /** Another tab has taken the lock away, for this one did not answer. */
   stolen: () => void;
   /** The browser gives no locks here. */
@@ -72,7 +72,7 @@ export class Election {
         release = resolve;
         this.release = resolve;
         this.candidacy = undefined;
-        this.events.elected();
+        this.events.elected(options.steal === true);
       }));
     } catch (cause) {
       if (release !== undefined && this.release === release) {

@@ -28,7 +28,9 @@ export class EntryIterator implements AsyncIterator<Entry> {
   private turn: Promise<unknown> | undefined;
   private known: Calls | undefined;
 
-  constructor(private readonly source: Source, private readonly collection: string, private readonly getRange: () => RangeMessage) {}
+  constructor(
+    private readonly source: Source, private readonly collection: string, private readonly getRange: () => RangeMessage,
+  ) {}
 
   next(): Promise<IteratorResult<Entry>> {
     // The common case needs no chain: nothing is under way, and there is an entry.
@@ -44,7 +46,7 @@ export class EntryIterator implements AsyncIterator<Entry> {
 
   return(): Promise<IteratorResult<Entry>> {
     this.finish();
-    return Promise.resolve({ done: true, value: undefined });
+    return Promise.resolve({ value: undefined, done: true });
   }
 
   private async take(): Promise<IteratorResult<Entry>> {
@@ -61,7 +63,7 @@ export class EntryIterator implements AsyncIterator<Entry> {
       throw error;
     }
     this.finish();
-    return { done: true, value: undefined };
+    return { value: undefined, done: true };
   }
 
   private accept(chunk: Chunk): void {
@@ -110,7 +112,8 @@ export class EntryIterator implements AsyncIterator<Entry> {
     if (this.isOver) return;
     this.isOver = true;
     this.entries = [];
-    if (this.cursor !== undefined && this.known?.term === this.term) this.known?.tell({ op: 'forget', cursor: this.cursor });
+    const { cursor, known } = this;
+    if (cursor !== undefined && known?.term === this.term) known?.tell({ op: 'forget', cursor });
   }
 
   /** Throws `closed` when the handle was closed. */

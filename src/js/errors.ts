@@ -9,7 +9,7 @@ import type { ErrorMessage } from './protocol.js';
  *  | `busy` | another tab has the files open, or has not let them go | close it, try again |
  *  | `closed` | `close()` was called on this handle | open the database again |
  *  | `corrupt` | stored bytes are not what was written | nothing was changed; restore a snapshot |
- *  | `quota` | the browser gives no more room; writes are refused until the database is opened again | make room, reopen |
+ *  | `quota` | the browser gives no more room; writes are refused until the database is reopened | make room |
  *  | `invalid-argument` | a value of the wrong type or shape; nothing was sent | mend the call |
  *  | `too-large` | a name, key, document or nesting over its limit | store less in one place |
  *  | `io` | the browser failed an operation, or the worker could not be started or kept crashing | see the message |

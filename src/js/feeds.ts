@@ -1,5 +1,5 @@
-/** The change feeds of a tab: streams of durable changes from the leader, each resumed behind what was received whenever the
- *  leader changes. */
+/** The change feeds of a tab: streams of durable changes from the leader, each resumed behind what was received
+ *  whenever the leader changes. */
 
 import type { Calls } from './calls.js';
 import { type PumiceError, told } from './errors.js';

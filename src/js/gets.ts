@@ -4,7 +4,12 @@ import type { PumiceError } from './errors.js';
 import { type Body, parse } from './pack.js';
 import type { Value } from './protocol.js';
 
-interface Taker { from: number; count: number; resolve: (documents: unknown[]) => void; reject: (error: PumiceError) => void }
+interface Taker {
+  from: number;
+  count: number;
+  resolve: (documents: unknown[]) => void;
+  reject: (error: PumiceError) => void;
+}
 
 export class Gets {
   readonly body: Body;

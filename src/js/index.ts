@@ -12,12 +12,12 @@ export type {
   Batch, Change, Collection, Database, Durability, Json, OpenOptions, Range, Stats, Status, StorageKind, WriteOptions,
 } from './types.js';
 
-/** Opens (or creates) the database `name`: 1 to 100 characters without separators and control characters, not `.` or `..`. Any
- *  number of tabs may have it open; one of them leads.
+/** Opens (or creates) the database `name`: 1 to 100 characters without separators and control characters, not `.` or
+ *  `..`. Any number of tabs may have it open; one of them leads.
  *
- *  Rejects with `unsupported` outside of a browser, `busy` when something else keeps the files, `corrupt` when they are damaged,
- *  `version` when another tab or the files are of a newer version, `invalid-argument` and `too-large` for name and options,
- *  `timeout` when no leader answers. */
+ *  Rejects with `unsupported` outside of a browser, `busy` when something else keeps the files, `corrupt` when they
+ *  are damaged, `version` when another tab or the files are of a newer version, `invalid-argument` and `too-large`
+ *  for name and options, `timeout` when no leader answers. */
 export const open = (name: string, options?: OpenOptions): Promise<Database> => openWith(launch, name, options);
 
 /** Deletes a database that no tab has open (`busy` otherwise), for good. An unknown name resolves. */

@@ -1,7 +1,7 @@
 /** The page's life: it may be put to sleep (back/forward cache, freezing) and shown again.
  *
- *  A sleeping page must hold nothing: neither locks nor channels, which would keep it from the cache, nor files, which would
- *  keep the other tabs from the database. */
+ *  A sleeping page must hold nothing: neither locks nor channels, which would keep it from the cache, nor files,
+ *  which would keep the other tabs from the database. */
 
 export interface Sleeper {
   suspend(): void;

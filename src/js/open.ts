@@ -9,7 +9,14 @@ import { Tab } from './tab.js';
 import { checkDatabase } from './text.js';
 import type { Database, OpenOptions } from './types.js';
 
-interface Shared { tab: Tab; opened: Promise<void>; handles: number; persisted: () => Promise<boolean>; closing?: Promise<void> }
+interface Shared {
+  tab: Tab;
+  opened: Promise<void>;
+  handles: number;
+  persisted: () => Promise<boolean>;
+  unwatch: () => void;
+  closing?: Promise<void>;
+}
 
 const tabs = new Map<string, Shared>();
 
@@ -40,7 +47,7 @@ const share = (name: string, tab: Tab, persist: boolean): Shared => {
   const unwatch = watchLife(tab);
   const opened = tab.open();
   opened.catch(unwatch);
-  const shared: Shared = { tab, opened, handles: 0, persisted: persistence(persist) };
+  const shared: Shared = { tab, opened, handles: 0, persisted: persistence(persist), unwatch };
   tabs.set(name, shared);
   return shared;
 };
@@ -48,12 +55,14 @@ const share = (name: string, tab: Tab, persist: boolean): Shared => {
 const release = async (name: string, shared: Shared): Promise<void> => {
   if (--shared.handles > 0) return;
   shared.closing = shared.tab.close().finally(() => {
+    shared.unwatch();
     if (tabs.get(name) === shared) tabs.delete(name);
   });
   await shared.closing;
 };
 
-/** Asks for persistent storage, and gives what tells the answer. Nobody waits for a browser that asks its user first. */
+/** Asks for persistent storage, and gives what tells the answer. Nobody waits for a browser that asks its user
+ *  first. */
 const persistence = (ask: boolean): () => Promise<boolean> => {
   let answer: boolean | undefined;
   if (ask) navigator.storage?.persist?.().then(granted => { answer = granted; }, () => { answer = false; });

@@ -4,7 +4,8 @@ import type { Call } from './protocol.js';
 import { utf8Length } from './text.js';
 import type { Durability } from './types.js';
 
-/** A write as the tab keeps it: its text stays a string, for the bytes are given away when they are sent, and may have to be sent again. */
+/** A write as the tab keeps it: its text stays a string, for the bytes are given away when they are sent, and may
+ *  have to be sent again. */
 export type Write =
   | { op: 'batch'; text: string; durability: Durability }
   | { op: 'putMany'; collection: string; text: string; durability: Durability }
@@ -22,7 +23,8 @@ const JOIN_AT_MOST = 1 << 26;
 
 let encoder: TextEncoder | undefined;
 
-/** The calls of one message, and the buffers that may be transferred with it. `done`: all writes with lower numbers are settled. */
+/** The calls of one message, and the buffers that may be transferred with it. `done`: all writes with lower numbers
+ *  are settled. */
 export const pack = (
   calls: readonly { id: number; body: Body; n: number | undefined }[], done: number,
 ): { calls: Call[]; transfer: ArrayBuffer[] } => {

@@ -1,4 +1,5 @@
-/** How long a tab waits: for the answer to a call, and for a leader that says nothing. Looks once a second while calls wait. */
+/** How long a tab waits: for the answer to a call, and for a leader that says nothing. Looks once a second while
+ *  calls wait. */
 
 import type { Waiting } from './call.js';
 import type { Body } from './pack.js';
@@ -8,6 +9,9 @@ const CALL = 55_000;
 const LOOK = 1_000;
 /** A leader silent for so long while calls wait is asked for a sign of life, and after as long again is mute. */
 const SILENCE = 5_000;
+/** Allowed to a leader that works: for each call that may take long, in ms, and for the text of a write. */
+const LONG = 20_000;
+const BYTES_PER_MS = 4_000;
 /** How long the answer of a leader that is gone may still be under way. */
 const LATE = 2_000;
 
@@ -73,14 +77,15 @@ export class Patience {
     const isSilent = this.isSilent(waiting, now);
     const isServed = this.events.isLinked() && !isSilent;
     for (const call of waiting) {
-      if (isServed && !call.isOrphan && isLong(call.body)) call.deadline = Math.max(call.deadline, now + SILENCE);
+      const isLong = LONG_CALLS.has(call.body.op) || call.body.op === 'feed';
+      if (isServed && isLong && !call.isOrphan) call.deadline = Math.max(call.deadline, now + SILENCE);
       else if (call.deadline <= now) this.events.overdue(call);
     }
     if (!isSilent) return;
     if (this.pingedAt === undefined) {
       this.pingedAt = now;
       this.events.ping();
-    } else if (now - this.pingedAt > SILENCE) {
+    } else if (now - this.pingedAt > SILENCE + effort(waiting)) {
       this.awake();
       this.events.mute();
     }
@@ -93,5 +98,10 @@ export class Patience {
   }
 }
 
-/** What may rightly take minutes, for as long as the leader gives signs of life; and what waits for a leader however long it takes. */
-const isLong = ({ op }: Body): boolean => op === 'compact' || op === 'export' || op === 'import' || op === 'feed';
+/** What may rightly take minutes, for as long as the leader gives signs of life. */
+const LONG_CALLS = new Set<Body['op']>(['compact', 'export', 'import']);
+
+/** How much longer a leader may be silent, in ms, while it works on something large without a pause. */
+const effort = (waiting: Waiting[]): number => waiting.reduce((sum, { body }) => {
+  return sum + ('text' in body ? body.text.length / BYTES_PER_MS : 0) + (LONG_CALLS.has(body.op) ? LONG : 0);
+}, 0);

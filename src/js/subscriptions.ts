@@ -28,8 +28,10 @@ export class Subscriptions {
   add(collection: string, range: RangeMessage, listen: Listen): () => void {
     let shared = this.shared.get(collection);
     if (shared === undefined) {
-      shared = new Shared(this.calls, this.feeds, collection, () => this.shared.delete(collection));
-      this.shared.set(collection, shared);
+      const fresh = shared = new Shared(this.calls, this.feeds, collection, () => {
+        if (this.shared.get(collection) === fresh) this.shared.delete(collection);
+      });
+      this.shared.set(collection, fresh);
     }
     return shared.add(range, listen);
   }
@@ -74,7 +76,8 @@ class Shared {
     for (const listener of this.listeners) this.start(listener, start);
   }
 
-  /** Finds where a listener begins that joins a feed under way: what is on its way to this tab may be older than the listener. */
+  /** Finds where a listener begins that joins a feed under way: what is on its way to this tab may be older than the
+   *  listener. */
   private place(listener: Listener): void {
     const earliest = this.calls.sequence;
     if (this.calls.term === undefined) return this.start(listener, earliest);
@@ -110,7 +113,9 @@ class Shared {
 const deliver = (listener: Listener, changes: Change[]): void => {
   const { range, after = 0 } = listener;
   const whole = isWhole(range);
-  const wanted = changes.filter(({ sequence, key }) => sequence > after && (whole || key === null || contains(range, key)));
+  const wanted = changes.filter(({ sequence, key }) => {
+    return sequence > after && (whole || key === null || contains(range, key));
+  });
   if (wanted.length === 0 || !listener.isActive) return;
   try {
     listener.listen(wanted);

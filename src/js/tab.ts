@@ -32,6 +32,8 @@ export class Tab {
   private readonly election: Election;
   private follower: Follower | undefined;
   private host: WorkerHost | undefined;
+  /** A worker that was told to stop when the page was put to sleep. */
+  private retired: WorkerHost | undefined;
   private term = '';
   private leads = false;
   private crashes: number[] = [];
@@ -47,7 +49,7 @@ export class Tab {
     this.feeds = new Feeds(this.calls);
     this.subscriptions = new Subscriptions(this.calls, this.feeds);
     this.election = new Election(name, {
-      elected: () => this.lead(),
+      elected: byForce => this.lead(byForce),
       stolen: () => this.follow(),
       refused: cause => this.failed(wrapped('unsupported', 'this page gets no Web Locks', cause)),
     });
@@ -61,7 +63,8 @@ export class Tab {
   async open(): Promise<void> {
     const opened = new Promise<void>((resolve, reject) => { this.opening = { resolve, reject }; });
     const limit = setTimeout(() => {
-      this.opened(this.calls.failure ?? new PumiceError('timeout', 'the database could not be opened in time: no leader answers'));
+      this.opened(this.calls.failure
+        ?? new PumiceError('timeout', 'the database could not be opened in time: no leader answers'));
     }, OPENING);
     try {
       await this.join();
@@ -115,12 +118,15 @@ export class Tab {
     this.feeds.receive(message.news);
   }
 
-  private lead(): void {
+  private lead(byForce: boolean): void {
+    // Elected in the very moment in which it left.
+    if (this.follower === undefined) return this.election.resign();
     this.leads = true;
-    this.follower?.rest();
-    this.calls.detach(true);
+    this.follower.rest();
+    this.calls.detach(!byForce);
     this.crashes = [];
     this.startWorker();
+    if (byForce) this.follower.say({ type: 'deposed', term: this.term });
   }
 
   private startWorker(): void {
@@ -204,9 +210,7 @@ export class Tab {
     }
     void this.election.depose(
       wait => this.follower?.isAlive(wait) ?? Promise.resolve(true),
-      () => {
-        return new Promise(resolve => this.ledOrFailed.push(resolve));
-      },
+      () => new Promise(resolve => { this.ledOrFailed.push(resolve); }),
     );
   }
 
@@ -217,11 +221,11 @@ export class Tab {
   /** Flushes and lets go of everything, for the page may be put to sleep or end at any moment after this. */
   suspend(): void {
     if (this.isClosed) return;
+    if (this.host === undefined) this.calls.tell({ op: 'bye' });
     this.calls.flush();
-    if (this.host !== undefined) void this.host.stop();
-    else this.calls.tell({ op: 'bye' });
-    this.calls.flush();
+    void this.host?.stop();
     this.host?.over();
+    this.retired = this.host;
     this.host = undefined;
     this.leave();
   }
@@ -229,6 +233,8 @@ export class Tab {
   /** Takes part again after `suspend`, and asks again what has no answer. */
   resume(): void {
     if (this.isClosed || this.follower !== undefined) return;
+    this.retired?.terminate();
+    this.retired = undefined;
     this.calls.awake();
     this.join().catch(cause => this.failed(wrapped('io', 'the database could not be opened again', cause)));
   }
@@ -262,7 +268,8 @@ export class Tab {
 }
 
 /** What no other tab and no waiting helps against. */
-const isLasting = ({ code }: PumiceError): boolean => code === 'corrupt' || code === 'version' || code === 'unsupported';
+const isLasting = ({ code }: PumiceError): boolean =>
+  code === 'corrupt' || code === 'version' || code === 'unsupported';
 
 const randomId = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(12)), byte => byte.toString(16).padStart(2, '0')).join('');

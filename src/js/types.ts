@@ -1,15 +1,17 @@
 /** The public interface. What is said here holds in every tab, whichever of them leads.
  *
- *  Promises reject with a {@link PumiceError}; a call itself throws only where that is said. Every promise settles: a call
- *  that reaches no leader rejects with `timeout` within 60 s, files that another holder keeps give `busy` within 60 s. */
+ *  Promises reject with a {@link PumiceError}; a call itself throws only where that is said. Every promise settles:
+ *  a call that reaches no leader rejects with `timeout` within 60 s, files that another holder keeps give `busy`
+ *  within 60 s. */
 
-/** What a document may be. Documents are stored as `JSON.stringify` gives them, at the moment of the call: `toJSON` is
- *  honoured, members that are `undefined` or functions are left out, `NaN` becomes `null`. A document that as a whole is
- *  `undefined`, a function, a symbol, or that holds a BigInt or a cycle, is refused with `invalid-argument`. */
+/** What a document may be. Documents are stored as `JSON.stringify` gives them, at the moment of the call: `toJSON`
+ *  is honoured, members that are `undefined` or functions are left out, `NaN` becomes `null`. A document that as a
+ *  whole is `undefined`, a function, a symbol, or that holds a BigInt or a cycle, is refused with
+ *  `invalid-argument`. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** `disk`: acknowledged when it survives a power cut. `buffered`: acknowledged once accepted; durable within the flush interval,
- *  and written again by its own tab if the leader's tab or worker ends before. */
+/** `disk`: acknowledged when it survives a power cut. `buffered`: acknowledged once accepted; durable within the
+ *  flush interval, and written again by its own tab if the leader's tab or worker ends before. */
 export type Durability = 'disk' | 'buffered';
 
 /** Where the files are: the origin private file system, IndexedDB, or the leader's memory, which ends with its tab. */
@@ -31,7 +33,8 @@ export interface OpenOptions {
   persist?: boolean;
 }
 
-/** An open database. Two opens of one name in a page share everything but the durability of their writes and `close`. */
+/** An open database. Two opens of one name in a page share everything but the durability of their writes and
+ *  `close`. */
 export interface Database {
   readonly name: string;
   /** A named collection; it exists as soon as it holds a document. Throws `invalid-argument` (no string, empty, control
@@ -39,8 +42,8 @@ export interface Database {
   collection<T = Json>(name: string): Collection<T>;
   /** The names of the collections that hold documents, in order of their UTF-8 bytes. */
   collections(): Promise<string[]>;
-  /** Writes everything that `build` puts into the batch, or nothing, and resolves to the last sequence number. `build` runs at once and
-   *  must not be asynchronous; what it throws rejects the promise, and nothing is written. */
+  /** Writes everything that `build` puts into the batch, or nothing, and resolves to the last sequence number.
+   *  `build` runs at once and must not be asynchronous; what it throws rejects the promise, and nothing is written. */
   batch(build: (batch: Batch) => void, options?: WriteOptions): Promise<number>;
   /** Resolves when everything that this page was acknowledged so far is durable. */
   sync(): Promise<void>;
@@ -52,16 +55,16 @@ export interface Database {
   log(bytes?: number): Promise<string>;
   /** The whole database as one snapshot file, which the native library and command line open too. */
   exportSnapshot(): Promise<Blob>;
-  /** Replaces the whole contents by a snapshot file's, all or nothing, after verifying it. `invalid-argument` when it is no
-   *  snapshot, `corrupt` when damaged, `version` when newer than this code; `io` when the leader was lost meanwhile: then
-   *  look whether it was done. */
+  /** Replaces the whole contents by a snapshot file's, all or nothing, after verifying it. `invalid-argument` when
+   *  it is no snapshot, `corrupt` when damaged, `version` when newer than this code; `io` when the leader was lost
+   *  meanwhile: then look whether it was done. */
   importSnapshot(file: Blob): Promise<void>;
-  /** Every durable change after the sequence number `after` (from now on if left out), in order, each once, whoever leads.
-   *  Iterating rejects with `not-found` when the log no longer holds the change after `after`; it ends quietly when
-   *  `signal` aborts, and rejects with `closed` when the database is closed. */
+  /** Every durable change after the sequence number `after` (from now on if left out), in order, each once, whoever
+   *  leads. Iterating rejects with `not-found` when the log no longer holds the change after `after`; it ends
+   *  quietly when `signal` aborts, and rejects with `closed` when the database is closed. */
   changes(options?: { after?: number; signal?: AbortSignal }): AsyncIterable<Change>;
-  /** Lets the database go, after what was asked before has settled. Later calls reject with `closed`. With a page's last handle
-   *  its subscriptions end, and another tab takes over. Closing twice is fine. */
+  /** Lets the database go, after what was asked before has settled. Later calls reject with `closed`. With a page's
+   *  last handle its subscriptions end, and another tab takes over. Closing twice is fine. */
   close(): Promise<void>;
 }
 
@@ -77,8 +80,8 @@ export interface Batch {
   drop(collection: string): this;
 }
 
-/** Documents under keys: 1 to 1,024 bytes of UTF-8 without lone surrogates. A document's JSON text has at most 16 MiB, and 128
- *  arrays and objects within each other; more is `too-large`. */
+/** Documents under keys: 1 to 1,024 bytes of UTF-8 without lone surrogates. A document's JSON text has at most 16
+ *  MiB, and 128 arrays and objects within each other; more is `too-large`. */
 export interface Collection<T = Json> {
   readonly name: string;
   /** The document, or `undefined` where there is none. Gets made in one go travel together. */
@@ -95,14 +98,15 @@ export interface Collection<T = Json> {
   drop(options?: WriteOptions): Promise<number>;
   /** How many documents are in the range: at most its `limit`, whatever its `reverse`. */
   count(range?: Range): Promise<number>;
-  /** In the order of the keys' UTF-8 bytes, from one read view, fetched in chunks. Should the leader change meanwhile, the iteration goes
-   *  on if nothing was written since; otherwise its view is gone, and it rejects with `not-found` rather than mix two. */
+  /** In the order of the keys' UTF-8 bytes, from one read view, fetched in chunks. Should the leader change
+   *  meanwhile, the iteration goes on if nothing was written since; otherwise its view is gone, and it rejects with
+   *  `not-found` rather than mix two. */
   entries(range?: Range): AsyncIterable<[string, T]>;
   /** The range as one array, in one message. */
   getAll(range?: Range): Promise<[string, T][]>;
-  /** Calls `listener` with every change that becomes durable from now on, in any tab: in order, each once, without gaps.
-   *  A range narrows it to its keys (`limit` and `reverse` mean nothing here); a drop is always told. Returns what ends
-   *  it. An exception of a listener is reported as uncaught and disturbs nothing. Throws on bad arguments. */
+  /** Calls `listener` with every change that becomes durable from now on, in any tab: in order, each once, without
+   *  gaps. A range narrows it to its keys (`limit` and `reverse` mean nothing here); a drop is always told. Returns
+   *  what ends it. An exception of a listener is reported as uncaught and disturbs nothing. Throws on bad arguments. */
   subscribe(listener: (changes: Change<T>[]) => void): () => void;
   subscribe(range: Range, listener: (changes: Change<T>[]) => void): () => void;
 }

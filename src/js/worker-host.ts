@@ -106,7 +106,8 @@ export class WorkerHost implements Link {
     else this.events.failed(error);
   }
 
-  /** The worker holds this lock from before `started` for as long as it lives; nothing else tells that it was terminated. */
+  /** The worker holds this lock from before `started` for as long as it lives; nothing else tells that it was
+   *  terminated. */
   private async watchLock(): Promise<void> {
     try {
       await navigator.locks.request(workerLock(this.start.name, this.term), { signal: this.watch.signal }, () => {});

@@ -237,18 +237,12 @@ impl<S: Storage> GroupCommit<S> {
         if let Want::Durable(sequence) = want {
             queue.sync_wanted = queue.sync_wanted.max(sequence);
         }
-        let needs_leader = !matches!(want, Want::News(_) | Want::Closed | Want::NotCompacting);
-        // Room also comes from a compaction: writing out nothing would spin.
-        let leads = match want {
-            Want::Room => can_lead && queue.pending_bytes() > 0,
-            _ => can_lead && needs_leader,
-        };
-        if leads && !queue.leading {
+        if !queue.leading && may_lead(&queue, want, can_lead) {
             queue.leading = true;
             return Poll::Ready(Ok(Turn::Lead));
         }
-        queue.wait(id, want, leads, cx.waker());
-        if needs_leader && !leads && !std::mem::replace(&mut queue.background_wanted, true) {
+        queue.wait(id, want, can_lead, cx.waker());
+        if want.needs_leader() && !can_lead && !std::mem::replace(&mut queue.background_wanted, true) {
             self.background.notify();
         }
         Poll::Pending
@@ -319,6 +313,16 @@ impl<S: Storage> GroupCommit<S> {
     fn time(&self) -> u64 {
         self.options.environment.unix_millis().max(self.queue().time())
     }
+}
+
+/// Whether someone who waits for `want` may write to the log meanwhile, if its caller can at all.
+fn may_lead(queue: &Queue, want: Want, can_lead: bool) -> bool {
+    can_lead
+        && match want {
+            // Room also comes from a compaction: writing out nothing would spin.
+            Want::Room => queue.pending_bytes() > 0,
+            _ => want.needs_leader(),
+        }
 }
 
 /// A place among those who wait, given up with the wait.
@@ -407,7 +411,8 @@ impl<S: Storage> Drop for Lead<'_, S> {
 }
 
 impl<S: Storage> GroupCommit<S> {
-    /// Ends a turn: wakes those whose wait is over, and the next leader.
+    /// Ends a turn: wakes those whose wait is over, and the next leader. It must be one who can lead as things stand
+    /// now: one who went on waiting instead would leave those behind it without any.
     fn pass_on(&self, mut queue: MutexGuard<'_, Queue>) {
         queue.leading = false;
         let mut woken = Vec::new();
@@ -418,7 +423,7 @@ impl<S: Storage> GroupCommit<S> {
             let done = self.is_met(&queue, waiter.want) || (failed && waiter.want.fails_with_the_log());
             if done {
                 woken.push(waiter.waker);
-            } else if waiter.can_lead && next_leader.is_none() {
+            } else if next_leader.is_none() && may_lead(&queue, waiter.want, waiter.can_lead) {
                 next_leader = Some(waiter.waker);
             } else {
                 queue.waiters.push(waiter);

@@ -51,11 +51,17 @@ impl Want {
     pub(crate) fn fails_with_the_log(self) -> bool {
         !matches!(self, Self::NotCompacting | Self::Closed)
     }
+
+    /// Whether it comes true only by someone's writing to the log.
+    pub(crate) fn needs_leader(self) -> bool {
+        !matches!(self, Self::News(_) | Self::Closed | Self::NotCompacting)
+    }
 }
 
 pub(crate) struct Waiter {
     pub(crate) id: u64,
     pub(crate) want: Want,
+    /// Whether its caller can write to the log at all.
     pub(crate) can_lead: bool,
     pub(crate) waker: Waker,
 }

@@ -25,6 +25,8 @@ pub enum Fault {
     AppendFrom(usize),
     /// One sync of the log. What was not synced before is then gone, and later syncs succeed.
     SyncOnce(usize),
+    /// The creation of every snapshot.
+    Snapshots,
 }
 
 #[derive(Clone, Default)]
@@ -141,6 +143,9 @@ impl Storage for Disk {
 
     async fn create(&self, name: &str) -> Result<()> {
         self.let_others_go_on();
+        if self.inner().fault == Fault::Snapshots && name.ends_with(".snapshot") {
+            return Err(refused());
+        }
         let previous = self.inner().files.insert(name.to_owned(), File::default());
         assert!(previous.is_none(), "{name} is made twice");
         Ok(())

@@ -24,6 +24,8 @@ mod figures;
 #[cfg(shuttle)]
 mod views;
 #[cfg(shuttle)]
+mod waiting;
+#[cfg(shuttle)]
 mod world;
 #[cfg(shuttle)]
 mod writes;

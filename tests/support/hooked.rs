@@ -61,19 +61,20 @@ pub trait Hook: Send + Sync + 'static {
     fn after(&self, _op: Op, _name: &str, _bytes: &[u8]) {}
 }
 
-/// `S`, watched by `H`. Clones share both.
-pub struct Hooked<S, H> {
-    inner: Arc<S>,
-    hook: Arc<H>,
+/// `S`, watched by a hook of any kind: with one type for all of them the engine is compiled once for them all.
+pub struct Hooked<S> {
+    inner: S,
+    hook: Arc<dyn Hook>,
 }
 
-impl<S, H> Hooked<S, H> {
-    pub fn new(inner: S, hook: &Arc<H>) -> Self {
-        Self { inner: Arc::new(inner), hook: Arc::clone(hook) }
+impl<S> Hooked<S> {
+    pub fn new<H: Hook>(inner: S, hook: &Arc<H>) -> Self {
+        let hook = Arc::<H>::clone(hook);
+        Self { inner, hook }
     }
 }
 
-impl<S: Storage, H: Hook> Hooked<S, H> {
+impl<S: Storage> Hooked<S> {
     async fn call<T>(
         &self,
         op: Op,
@@ -101,7 +102,7 @@ impl<S: Storage, H: Hook> Hooked<S, H> {
     }
 }
 
-impl<S: Storage, H: Hook> Storage for Hooked<S, H> {
+impl<S: Storage> Storage for Hooked<S> {
     async fn list(&self) -> Result<Vec<String>> {
         self.call(Op::List, "", &[], async |s: &S| s.list().await).await
     }

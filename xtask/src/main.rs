@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod fuzz;
 mod mutants;
+mod package;
 mod reliability;
 mod setup;
 mod soak;
@@ -31,6 +32,10 @@ enum Command {
         #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(test::optional_steps()))]
         leave_out: Vec<String>,
     },
+    /// Builds the npm package into pkg/ and prints what it weighs
+    ///
+    /// Needs npm; installs wasm-pack, wasm-bindgen and the packages that it bundles with where they are missing.
+    Package,
     /// Breaks databases of Pumice and of other engines, and writes the figures into docs/reliability.md
     ///
     /// Needs root, strace, loop devices and about half an hour.
@@ -81,6 +86,7 @@ fn run() -> Result<ExitCode> {
     match command {
         Command::Demo => demo::run(&sh)?,
         Command::Test { leave_out } => return test::run(&sh, &leave_out),
+        Command::Package => package::run(&sh)?,
         Command::Bench { args } => bench::run(&sh, &args)?,
         Command::Fuzz { seconds } => fuzz::run(&sh, fuzz::Effort::Seconds(seconds))?,
         Command::Mutants { args } => mutants::run(&sh, &args)?,

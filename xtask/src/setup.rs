@@ -2,6 +2,8 @@
 //!
 //! Every function here looks first, acts only where something is missing, and says what to do where it cannot.
 
+pub mod browser;
+
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::env::{self, consts::EXE_SUFFIX};
@@ -65,9 +67,14 @@ const SYSTEM_TOOLS: &[(&str, &str)] = &[
     ("prlimit", "util-linux"),
 ];
 
-/// The system's tools for kills, faults and file systems, from apt unless they are there.
+/// The system's tools for kills, faults and file systems.
 pub fn system_tools(sh: &Shell) -> Result<()> {
-    let missing: Vec<_> = SYSTEM_TOOLS.iter().filter(|(tool, _)| !is_on_path(tool)).collect();
+    debian_packages(sh, SYSTEM_TOOLS)
+}
+
+/// Programs, each with Debian's package of it, from apt unless they are there.
+fn debian_packages(sh: &Shell, tools: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<_> = tools.iter().filter(|(tool, _)| !is_on_path(tool)).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 mod platform_table;
 
 use crate::fuzz::{self, Effort};
-use crate::setup;
+use crate::{package, setup};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +54,7 @@ const STEPS: &[Step] = &[
         Ok(cmd!(sh, "cargo doc --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),
     step("package", |sh| Ok(cmd!(sh, "cargo package --package pumice --allow-dirty").run()?)),
+    step("npm package, in applications of three bundlers", npm_package),
     optional("kills at every call", "kills", |sh| harness(sh, &["kills"])),
     optional("I/O errors at every call", "io-errors", |sh| harness(sh, &["io-errors"])),
     optional("power cuts", "power-cuts", |sh| harness(sh, &["power-cuts", "--engine", "pumice"])),
@@ -67,6 +68,14 @@ pub fn interleavings(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "cargo test --package pumice --test interleavings --target-dir {target}")
         .env("RUSTFLAGS", "--cfg shuttle")
         .run()?)
+}
+
+/// Builds it, installs it into applications and runs those in Chromium.
+fn npm_package(sh: &Shell) -> Result<()> {
+    setup::browser::chromium(sh)?;
+    package::run(sh)?;
+    let target = setup::target_dir(sh)?;
+    Ok(cmd!(sh, "node --test tests/package/package.test.js").env("PUMICE_TARGET", target).run()?)
 }
 
 /// The names that `--leave-out` knows.

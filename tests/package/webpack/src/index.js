@@ -1,0 +1,4 @@
+import { open } from 'pumice';
+import { start } from './notes.js';
+
+start(open, 'webpack');

@@ -1,0 +1,4 @@
+import { open } from 'pumice/inline';
+import { start } from './notes.js';
+
+start(open, 'webpack-inline');

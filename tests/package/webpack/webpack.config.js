@@ -1,0 +1,5 @@
+// As little as webpack needs: nothing in it is for Pumice.
+export default {
+  mode: 'production',
+  entry: { index: './src/index.js', inline: './src/inline.js' },
+};

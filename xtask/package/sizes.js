@@ -1,0 +1,38 @@
+// Prints what a page loads, and fails where that is more than is allowed: `node sizes.js PKG`.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+
+const pkg = process.argv[2];
+/** kB, with brotli at its best, of everything that `open` loads. */
+const LIMIT = 200;
+
+const brotli = bytes =>
+  brotliCompressSync(bytes, {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+  });
+const sizes = async file => {
+  const bytes = await readFile(join(pkg, file));
+  return [bytes.length, gzipSync(bytes, { level: 9 }).length, brotli(bytes).length];
+};
+
+const LOADED = ['index.js', 'worker.js', 'pumice_bg.wasm'];
+const loaded = await Promise.all(LOADED.map(sizes));
+const total = loaded.reduce((sum, size) => sum.map((bytes, i) => bytes + size[i]), [0, 0, 0]);
+const rows = [
+  ...LOADED.map((file, i) => [file, loaded[i]]),
+  ['what open() loads', total],
+  ['react.js, on top', await sizes('react.js')],
+  ['inline.js, instead', await sizes('inline.js')],
+];
+
+const columns = cells => cells.map(cell => cell.padStart(9)).join('');
+console.log(`${'kB'.padEnd(20)}${columns(['raw', 'gzip', 'brotli'])}`);
+for (const [name, size] of rows) {
+  console.log(`${name.padEnd(20)}${columns(size.map(bytes => (bytes / 1000).toFixed(1)))}`);
+}
+if (total[2] > LIMIT * 1000) {
+  console.error(`error: open() loads ${(total[2] / 1000).toFixed(1)} kB after brotli; ${LIMIT} kB are allowed`);
+  process.exit(1);
+}

@@ -1,0 +1,47 @@
+//! What compiles for a browser, and a real browser to test in.
+
+use super::{debian_packages, wasm_target};
+use anyhow::{Context, Result};
+use xshell::{Shell, cmd};
+
+/// The browser and what drives it: each program, and Debian's package of it.
+const CHROMIUM: &[(&str, &str)] = &[("chromium", "chromium"), ("chromedriver", "chromium-driver")];
+
+/// A real Chromium and its driver.
+pub fn chromium(sh: &Shell) -> Result<()> {
+    debian_packages(sh, CHROMIUM)
+}
+
+/// The compiler's target, `wasm-pack`, and `wasm-bindgen` of the very version that the crate is compiled with.
+pub fn wasm_tools(sh: &Shell) -> Result<()> {
+    wasm_target(sh)?;
+    wasm_bindgen(sh)?;
+    if cmd!(sh, "wasm-pack --version").quiet().ignore_stdout().ignore_stderr().run().is_ok() {
+        return Ok(());
+    }
+    println!("Installing wasm-pack");
+    let advice = "wasm-pack could not be installed; run `cargo install wasm-pack --locked` where the registry is within reach";
+    cmd!(sh, "cargo install wasm-pack --locked").run().context(advice)
+}
+
+/// Code and tool must agree to the last digit: what is between them changes with every version.
+fn wasm_bindgen(sh: &Shell) -> Result<()> {
+    let package = cmd!(sh, "cargo pkgid wasm-bindgen").quiet().read()?;
+    let version = package.rsplit('@').next().context("`cargo pkgid` names no version")?;
+    let installed = cmd!(sh, "wasm-bindgen --version").quiet().ignore_stderr().read();
+    if installed.is_ok_and(|text| text.split_whitespace().nth(1) == Some(version)) {
+        return Ok(());
+    }
+    println!("Installing wasm-bindgen-cli {version}");
+    let install = || cmd!(sh, "cargo install wasm-bindgen-cli --version {version} --force");
+    // Its own lock file may name versions that a registry's mirror lacks.
+    if install().arg("--locked").run().is_ok() {
+        return Ok(());
+    }
+    install().run().with_context(|| {
+        format!(
+            "wasm-bindgen-cli {version} could not be installed; run `cargo install wasm-bindgen-cli --version {version}` \
+             where the registry is within reach"
+        )
+    })
+}
