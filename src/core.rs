@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::format::end_mark::EndMark;
 use crate::log::files::{Files, remove_if_there};
 use crate::log::group_commit::{Caller, Duty, GroupCommit};
+use crate::log::order::Order;
 use crate::log::queue::{Queue, Want, closed};
 use crate::log::recovery::{self, Opened, Recovery};
 use crate::log::writer::Segment;
@@ -12,18 +13,47 @@ use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
 use crate::state::State;
 use crate::storage::{Storage, platform};
-use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::{self, Mutex, MutexGuard, PoisonError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use web_time::Instant;
 
 /// What keeps files in place while a database is open.
 pub(crate) struct LiveFiles<S: Storage> {
     /// Snapshots that others have replaced, until no read view needs them.
     pub(crate) replaced: Vec<Arc<Table<S>>>,
-    /// The sequence numbers that change feeds go on from: segments from there on stay.
-    pub(crate) pins: BTreeMap<u64, usize>,
+    pub(crate) pins: Pins,
+    /// Segments that snapshots have replaced stand here for the pins' sake.
+    left_behind: bool,
+    /// Some of them may go by now.
+    clean_up_wanted: bool,
+    /// A pin of this record, until then: feeds of an earlier handle may be resumed.
+    grace: Option<(u64, Instant)>,
     pub(crate) compactions: u64,
+}
+
+/// The sequence numbers that change feeds go on from, with how many do: segments from there on stay.
+#[derive(Default)]
+pub(crate) struct Pins(BTreeMap<u64, usize>);
+
+impl Pins {
+    pub(crate) fn add(&mut self, from: u64) {
+        *self.0.entry(from).or_insert(0) += 1;
+    }
+
+    fn remove(&mut self, from: u64) {
+        if let Some(count) = self.0.get_mut(&from) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&from);
+            }
+        }
+    }
+
+    fn lowest(&self) -> u64 {
+        self.0.keys().next().copied().unwrap_or(u64::MAX)
+    }
 }
 
 pub(crate) struct Core<S: Storage> {
@@ -35,9 +65,13 @@ pub(crate) struct Core<S: Storage> {
     pub(crate) report: Recovery,
     pub(crate) store: [u8; 16],
     pub(crate) epoch: u64,
+    /// Those who submit their writes, in the order of their coming.
+    pub(crate) order: Arc<Order>,
     files: Mutex<LiveFiles<S>>,
 }
 
+/// No grace is longer, so that no clock runs over.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Listings that a reader beside a busy writer may find overtaken before it gives up.
 const READ_ONLY_ATTEMPTS: usize = 20;
 
@@ -71,11 +105,26 @@ impl<S: Storage> Core<S> {
     }
 
     fn new(storage: Arc<S>, options: Options, cache: Arc<BlockCache>, opened: Opened<S>) -> Self {
+        let covered = opened.tables.first().map_or(0, |t| t.sequence());
         let state = Arc::new(State::new(opened.tables, opened.memtable, opened.chain.last()));
         let compact_at = options.compact_at.unwrap_or(u64::MAX);
-        let queue = Queue::new(opened.chain, opened.time, opened.sealed, opened.segments, compact_at);
+        let Opened { chain, time, sealed, clients, segments, .. } = opened;
+        let kept = segments.first().filter(|s| s.last <= covered && s.first <= covered).map(|s| s.first);
+        let queue = Queue::new(chain, time, sealed, clients, segments, covered, compact_at);
         let commit = GroupCommit::new(queue, opened.writer, Arc::clone(&state), options.clone());
-        let files = LiveFiles { replaced: Vec::new(), pins: BTreeMap::new(), compactions: 0 };
+        let mut pins = Pins::default();
+        let grace = kept
+            .filter(|_| !options.read_only)
+            .map(|first| (first, sync::now() + options.feed_grace.min(YEAR)));
+        grace.iter().for_each(|(first, _)| pins.add(*first));
+        let files = LiveFiles {
+            replaced: Vec::new(),
+            pins,
+            left_behind: grace.is_some(),
+            clean_up_wanted: false,
+            grace,
+            compactions: 0,
+        };
         Self {
             storage,
             options,
@@ -85,6 +134,7 @@ impl<S: Storage> Core<S> {
             report: opened.report,
             store: opened.store,
             epoch: opened.epoch,
+            order: Arc::default(),
             files: Mutex::new(files),
         }
     }
@@ -103,13 +153,15 @@ impl<S: Storage> Core<S> {
         let mut names = Vec::new();
         {
             let mut files = self.files();
-            let keep_from = files.pins.keys().next().copied().unwrap_or(u64::MAX);
+            let keep_from = files.pins.lowest();
             let mut queue = self.commit.queue();
             let active = queue.segments.last().map_or(u64::MAX, |s| s.first);
             let unneeded = |s: &Segment| s.first < active && s.last <= covered && s.last < keep_from;
             names.extend(queue.segments.iter().filter(|s| unneeded(s)).map(|s| s.name.clone()));
             queue.segments.retain(|s| !unneeded(s));
+            let left = queue.segments.iter().any(|s| s.first < active && s.last <= covered);
             drop(queue);
+            files.left_behind = left;
             let free = |t: &Arc<Table<S>>| Arc::strong_count(t) == 1;
             names.extend(files.replaced.iter().filter(|t| free(t)).map(|t| t.name().to_owned()));
             files.replaced.retain(|t| !free(t));
@@ -119,6 +171,40 @@ impl<S: Storage> Core<S> {
                 tracing::warn!(%error, name, "a file that is no longer needed could not be removed");
             }
         }
+    }
+
+    /// Moves a feed's pin from one record to another one, or takes it away. What no pin needs any more goes soon.
+    pub(crate) fn repin(&self, from: u64, to: Option<u64>) {
+        let wanted = {
+            let mut files = self.files();
+            let lowest = files.pins.lowest();
+            to.into_iter().for_each(|to| files.pins.add(to));
+            files.pins.remove(from);
+            let wanted = files.left_behind && files.pins.lowest() > lowest;
+            files.clean_up_wanted |= wanted;
+            wanted
+        };
+        if wanted {
+            self.commit.background.notify();
+        }
+    }
+
+    /// Whether pinned files may go by now; otherwise how long some stay for certain, if for a limited time.
+    fn clean_up_due(&self) -> (bool, Option<Duration>) {
+        let mut files = self.files();
+        let rest = files.grace.map(|(_, until)| until.saturating_duration_since(sync::now()));
+        if let (Some((first, _)), Some(Duration::ZERO)) = (files.grace, rest) {
+            files.grace = None;
+            files.pins.remove(first);
+            files.clean_up_wanted = true;
+        }
+        let due = std::mem::replace(&mut files.clean_up_wanted, false);
+        (due, rest.filter(|rest| !rest.is_zero()))
+    }
+
+    /// The last record that snapshots hold.
+    fn covered(&self) -> u64 {
+        self.state.parts().tables.first().map_or(0, |t| t.sequence())
     }
 
     /// Ends everything: writes out and seals the log, lets the files go.
@@ -132,9 +218,8 @@ impl<S: Storage> Core<S> {
         if unsealed && let Err(error) = self.commit.take_turn(Duty::Seal).await {
             tracing::error!(%error, "closing the log failed");
         }
-        let covered = self.state.parts().tables.first().map_or(0, |t| t.sequence());
         if self.commit.queue().failure.is_none() {
-            self.clean_up(covered).await;
+            self.clean_up(self.covered()).await;
             if let Err(error) = self.mark_end().await {
                 tracing::error!(%error, "marking the log's end failed");
                 self.commit.queue().fail(error);
@@ -243,8 +328,15 @@ impl<S: Storage> Core<S> {
         platform::spawn("pumice", move || async move {
             let mut seen = u64::MAX;
             loop {
+                let (due, rest) = core.clean_up_due();
+                if due {
+                    core.clean_up(core.covered()).await;
+                }
                 match core.plan(&mut seen) {
-                    Plan::Wait(timeout) => core.commit.background.wait(timeout).await,
+                    Plan::Wait(timeout) => {
+                        let timeout = timeout.into_iter().chain(rest).min();
+                        core.commit.background.wait(timeout).await;
+                    }
                     // A failure reaches everyone concerned through the queue.
                     Plan::Lead(duty) => drop(core.commit.take_turn(duty).await),
                     Plan::Compact => compaction::start(&core),

@@ -6,18 +6,20 @@ mod collection;
 mod keys;
 mod scan;
 mod stats;
+mod submit;
 mod view;
 
 pub use batch::Batch;
-pub use changes::{Change, ChangeKind, Changes};
+pub use changes::{Change, ChangeKind, Changes, Chunk, Confirmations, Feed};
 pub use collection::Collection;
 pub use keys::Keys;
 pub use scan::{Entry, Scan};
 pub use stats::Stats;
+pub use submit::{Accepted, Answer, Origin, Submission};
 pub use view::ReadView;
 
-pub(crate) use batch::to_text;
-pub(crate) use scan::RawScan;
+#[allow(unused_imports)] // Where nobody can wait on a thread.
+pub(crate) use {batch::to_text, scan::RawScan};
 
 use crate::compaction;
 use crate::core::Core;

@@ -8,28 +8,37 @@
 
 #[path = "js/convert.rs"]
 mod convert;
+#[path = "js/feed.rs"]
+mod feed;
+#[path = "js/files.rs"]
+mod files;
+#[path = "js/places.rs"]
+mod places;
 #[path = "js/reads.rs"]
 mod reads;
-#[path = "js/storage.rs"]
-mod storage;
 #[path = "js/writes.rs"]
 mod writes;
 
 use crate::db::Db;
 use crate::options::Options;
-use convert::{number, settle, thrown, whole};
+use crate::storage::browser::{self, BrowserStorage, Kind, Wanted};
+use convert::{Answer, number, settle, thrown, whole};
+use js_sys::Array;
 use std::time::Duration;
-use storage::AnyStorage;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
 const SETTLED: &str = "type Settled<T> = T | Promise<T>;";
 
+/// How long whoever had the files before may take to let them go.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// An open database.
 #[wasm_bindgen]
 pub struct Engine {
-    db: Db<AnyStorage>,
-    storage: &'static str,
+    db: Db<BrowserStorage>,
+    storage: Kind,
+    evicted: bool,
 }
 
 #[wasm_bindgen]
@@ -46,16 +55,33 @@ impl Engine {
         let options = Options::new()
             .durability(writes::durability_of(&durability))
             .flush_interval(Duration::from_millis(whole(flush_interval)));
-        let storage = AnyStorage::open(&name, &storage).await.map_err(|error| thrown(&error))?;
-        let kind = storage.kind();
-        let db = Db::open_with(storage, options).await.map_err(|error| thrown(&error))?;
-        Ok(Engine { db, storage: kind })
+        let wanted = match storage.as_str() {
+            "opfs" => Wanted::Opfs,
+            "indexeddb" => Wanted::IndexedDb,
+            "memory" => Wanted::Memory,
+            _ => Wanted::Auto,
+        };
+        let opened = browser::open(&name, wanted, PATIENCE).await.map_err(|error| thrown(&error))?;
+        let (storage, evicted) = (opened.storage.kind(), opened.evicted);
+        let db = Db::open_with(opened.storage, options).await.map_err(|error| thrown(&error))?;
+        Ok(Engine { db, storage, evicted })
     }
 
     /// Where the database lies.
     #[wasm_bindgen(getter, unchecked_return_type = "'opfs' | 'indexeddb' | 'memory'")]
     pub fn storage(&self) -> String {
-        self.storage.to_owned()
+        let kind = match self.storage {
+            Kind::Opfs => "opfs",
+            Kind::IndexedDb => "indexeddb",
+            Kind::Memory => "memory",
+        };
+        kind.to_owned()
+    }
+
+    /// Whether the browser had removed the files of a database of this name, so that this is a new one.
+    #[wasm_bindgen(getter)]
+    pub fn evicted(&self) -> bool {
+        self.evicted
     }
 
     /// Whether writing goes on.
@@ -64,15 +90,23 @@ impl Engine {
         self.db.health().is_ok()
     }
 
+    /// How many bytes behind the last write opening set aside, and the file that has them, if there were any.
+    #[wasm_bindgen(getter, unchecked_return_type = "[number, string] | undefined")]
+    pub fn torn(&self) -> Option<Array> {
+        let torn = self.db.recovery().torn.as_ref()?;
+        let file = torn.quarantined.as_deref()?;
+        Some(Array::of2(&number(torn.bytes).into(), &file.into()))
+    }
+
     /// The sequence number of the last durable write.
     #[wasm_bindgen(getter)]
-    pub fn sequence(&self) -> f64 {
-        number(self.db.core().commit.queue().durable)
+    pub fn durable(&self) -> f64 {
+        number(self.db.durable())
     }
 
     /// Makes everything durable and lets the files go.
     #[wasm_bindgen(unchecked_return_type = "Settled<undefined>")]
-    pub fn close(&self) -> std::result::Result<JsValue, JsValue> {
+    pub fn close(&self) -> Answer {
         let db = self.db.clone();
         settle(async move { db.close().await.map(|()| JsValue::UNDEFINED) })
     }

@@ -41,7 +41,10 @@ mod sync;
 mod text;
 mod verify;
 
-pub use db::{Batch, Change, ChangeKind, Changes, Collection, Db, Entry, Keys, ReadView, Scan, Stats};
+pub use db::{
+    Accepted, Answer, Batch, Change, ChangeKind, Changes, Chunk, Collection, Confirmations, Db, Entry,
+};
+pub use db::{Feed, Keys, Origin, ReadView, Scan, Stats, Submission};
 pub use document::{MAX_COLLECTION_BYTES, MAX_KEY_BYTES};
 pub use error::{Error, ErrorKind, Result};
 pub use log::lines::LogLines;

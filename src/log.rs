@@ -3,6 +3,7 @@
 pub(crate) mod files;
 pub(crate) mod group_commit;
 pub(crate) mod lines;
+pub(crate) mod order;
 pub(crate) mod queue;
 pub(crate) mod recovery;
 pub(crate) mod replay;

@@ -104,6 +104,7 @@ pub struct Options {
     pub(crate) recovery: RecoveryMode,
     pub(crate) read_only: bool,
     pub(crate) compact_at: Option<u64>,
+    pub(crate) feed_grace: Duration,
     pub(crate) cache_bytes: u64,
     pub(crate) limits: Limits,
     pub(crate) environment: Arc<dyn Environment>,
@@ -120,6 +121,7 @@ impl Default for Options {
             recovery: RecoveryMode::TornTail,
             read_only: false,
             compact_at: Some(16 << 20),
+            feed_grace: Duration::ZERO,
             cache_bytes: 16 << 20,
             limits: Limits::default(),
             environment: Arc::new(Platform),
@@ -137,6 +139,7 @@ impl fmt::Debug for Options {
             .field("recovery", &self.recovery)
             .field("read_only", &self.read_only)
             .field("compact_at", &self.compact_at)
+            .field("feed_grace", &self.feed_grace)
             .field("cache_bytes", &self.cache_bytes)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
@@ -188,6 +191,15 @@ impl Options {
     #[must_use]
     pub fn compact_at(mut self, log_bytes: Option<u64>) -> Self {
         self.compact_at = log_bytes;
+        self
+    }
+
+    /// For how long after opening the parts of the log stay that snapshots have replaced and an earlier handle's change
+    /// feeds still needed when it ended, so that [`Db::changes`](crate::Db::changes) can go on where those were. They go
+    /// at once unless set.
+    #[must_use]
+    pub fn feed_grace(mut self, grace: Duration) -> Self {
+        self.feed_grace = grace;
         self
     }
 

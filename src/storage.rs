@@ -151,6 +151,16 @@ mod js;
 /// The storage that this platform's databases use unless told otherwise.
 #[cfg(not(target_family = "wasm"))]
 pub type PlatformStorage = SyncDiskStorage;
+
+/// Where a browser keeps databases.
+#[cfg(target_family = "wasm")]
+pub mod browser;
+#[cfg(target_family = "wasm")]
+pub mod indexed_db;
+#[cfg(target_family = "wasm")]
+pub mod opfs;
+#[cfg(target_family = "wasm")]
+pub use {indexed_db::IndexedDbStorage, opfs::OpfsStorage};
 /// The storage that this platform's databases use unless told otherwise.
 #[cfg(target_family = "wasm")]
-pub type PlatformStorage = MemoryStorage;
+pub type PlatformStorage = browser::BrowserStorage;

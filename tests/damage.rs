@@ -4,6 +4,8 @@
 //!
 //! Every bit and every length is tried, on all processors. Allocations are counted for each thread by itself.
 
+#![cfg(not(target_family = "wasm"))]
+
 mod support;
 
 use pumice::blocking::{self, Db};

@@ -31,8 +31,12 @@ enum Kind {
 }
 
 impl Batch {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, text: String::new(), ops: Vec::new() }
+    }
+
     pub(crate) fn build(limits: Limits, build: impl FnOnce(&mut Self) -> Result<()>) -> Result<Self> {
-        let mut batch = Self { limits, text: String::new(), ops: Vec::new() };
+        let mut batch = Self::new(limits);
         build(&mut batch)?;
         Ok(batch)
     }

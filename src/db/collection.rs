@@ -143,6 +143,7 @@ impl<S: Storage> Collection<S> {
         self.db.core().commit.write(ops, self.db.durability(), None, caller).await
     }
 
+    #[allow(dead_code)] // Where nobody can wait on a thread.
     pub(crate) fn read_view(&self) -> super::ReadView<S> {
         self.db.read_view()
     }

@@ -75,6 +75,7 @@ impl<S: Storage> ReadView<S> {
     ///
     /// # Errors
     /// When the database is closed.
+    #[allow(dead_code)] // Where nobody can wait on a thread.
     pub(crate) fn scan_all(&self) -> Result<RawScan<S>> {
         self.core.check_open()?;
         let everything = (Bound::Unbounded, Bound::Unbounded);

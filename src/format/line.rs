@@ -3,6 +3,7 @@
 //! Three kinds of line: a segment's header, records, and seals. The writer keeps one order of members, so that a
 //! reader, once the checksum holds, slices key and value without parsing the value. Other orders take a slower path.
 
+use super::clients::Clients;
 use crate::record::{Op, Origin, Record};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -33,6 +34,8 @@ pub(crate) struct Header {
     /// Bytes after this line that recovery carried over from the segment before. Without all of them this segment
     /// was never finished and does not count.
     pub(crate) carried: u64,
+    /// What clients' writes before this segment were answered with.
+    pub(crate) clients: Clients,
 }
 
 /// Closes a quiet log: everything up to `watermark` is durable. Takes no sequence number.
@@ -143,6 +146,10 @@ pub(crate) fn encode_header(out: &mut Vec<u8>, header: &Header) {
     push_number(out, header.previous_len);
     out.extend_from_slice(b",\"carried_bytes\":");
     push_number(out, header.carried);
+    if !header.clients.is_empty() {
+        out.extend_from_slice(b",\"clients\":");
+        header.clients.encode(out);
+    }
     // So that it is a record of an unknown command to tools that read logs of that shape.
     out.extend_from_slice(b",\"_t\":0,\"cmd\":\"HEADER\",\"collection\":\"\",\"key\":\"\",\"value\":null");
     push_trailer(out, start);
@@ -166,7 +173,8 @@ fn push_checksum(out: &mut Vec<u8>, label: &[u8], checksum: u32) {
     out.push(b'"');
 }
 
-fn push_string(out: &mut Vec<u8>, text: &str) {
+/// Appends `text` as a JSON string.
+pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     if text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
         // Writing to a Vec cannot fail, and neither can a str.
         let _ = serde_json::to_writer(out.by_ref(), text);
@@ -352,6 +360,8 @@ struct AnyLine<'a> {
     previous: Option<Cow<'a, str>>,
     previous_bytes: Option<u64>,
     carried_bytes: Option<u64>,
+    #[serde(borrow)]
+    clients: Option<&'a RawValue>,
     #[serde(rename = "_s")]
     sequence: Option<u64>,
     #[serde(borrow, rename = "_p")]
@@ -399,6 +409,7 @@ fn header(line: &AnyLine<'_>) -> Option<Header> {
         previous: parse_checksum(line.previous.as_deref()?.as_bytes())?,
         previous_len: line.previous_bytes?,
         carried: line.carried_bytes?,
+        clients: line.clients.map_or_else(|| Some(Clients::default()), |json| Clients::decode(json.get()))?,
     })
 }
 
@@ -515,12 +526,22 @@ mod tests {
 
     #[test]
     fn headers_and_seals_come_back() {
-        let header =
-            Header { store: [7; 16], epoch: 3, first: 9, previous: 0xff, previous_len: 4096, carried: 12 };
-        let mut out = Vec::new();
-        encode_header(&mut out, &header);
-        out.pop();
-        assert_eq!(decode(&out).unwrap(), Line::Header(header));
+        let mut header = Header {
+            store: [7; 16],
+            epoch: 3,
+            first: 9,
+            previous: 0xff,
+            previous_len: 4096,
+            carried: 12,
+            clients: Clients::default(),
+        };
+        for _ in 0..2 {
+            let mut out = Vec::new();
+            encode_header(&mut out, &header);
+            out.pop();
+            assert_eq!(decode(&out).unwrap(), Line::Header(header.clone()));
+            header.clients.written("tab \"1\"", 7, 8, 5);
+        }
         let seal = Seal { previous: 1, watermark: 8, time: 5 };
         let mut out = Vec::new();
         encode_seal(&mut out, &seal);

@@ -1,7 +1,7 @@
 //! A segment of the log: its name, its header, and the walk over its records that tells where they stop counting.
 
 use super::line::{self, Header, Line, LineError};
-use crate::record::{Op, Record};
+use crate::record::{Op, Origin, Record};
 use std::ops::Range;
 
 /// The name of the segment whose first record is `first`. A `generation` above 0 replaces those below it, which
@@ -49,6 +49,10 @@ pub(crate) struct Write<'w, 'a> {
     pub(crate) records: &'w [Record<'a>],
     /// The number the write resolved to: its own, or its commit's.
     pub(crate) sequence: u64,
+    /// Which client made it, if one said so.
+    pub(crate) origin: Option<&'w Origin<'a>>,
+    /// When it was accepted, in Unix milliseconds.
+    pub(crate) time: u64,
     /// What its first line continues.
     pub(crate) before: Chain,
     /// Where its lines stand in the segment.
@@ -121,14 +125,22 @@ pub(crate) fn walk<'a>(
                 let before = std::mem::replace(&mut end.chain, chain);
                 end = End { valid_len: next, sealed: false, watermark, time: record.time, ..end };
                 let sequence = record.sequence;
-                visit(Write { records: std::slice::from_ref(&record), sequence, before, range: at..next });
+                visit(Write {
+                    records: std::slice::from_ref(&record),
+                    sequence,
+                    origin: record.origin.as_ref(),
+                    time: record.time,
+                    before,
+                    range: at..next,
+                });
             }
             Ok(Step::Batch(whole, commit)) => {
                 let watermark = end.watermark.max(whole.watermark);
                 let before = std::mem::replace(&mut end.chain, chain);
                 end = End { valid_len: next, sealed: false, watermark, time: commit.time, ..end };
                 let (sequence, range) = (commit.sequence, whole.offset..next);
-                visit(Write { records: &whole.records, sequence, before, range });
+                let (origin, time) = (whole.origin.as_ref(), commit.time);
+                visit(Write { records: &whole.records, sequence, origin, time, before, range });
             }
         }
         at = next;
@@ -200,6 +212,7 @@ struct Batch<'a> {
     name: String,
     offset: usize,
     watermark: u64,
+    origin: Option<Origin<'a>>,
     records: Vec<Record<'a>>,
 }
 
@@ -241,7 +254,8 @@ fn step<'a>(
     match (&record.op, batch.as_mut()) {
         (Op::Begin { batch: name }, None) => {
             let watermark = record.watermark.unwrap_or(0);
-            *batch = Some(Batch { name: name.to_string(), offset, watermark, records: Vec::new() });
+            let (name, origin) = (name.to_string(), record.origin);
+            *batch = Some(Batch { name, offset, watermark, origin, records: Vec::new() });
             Ok(Step::Within)
         }
         (Op::Begin { .. }, Some(_)) => Err("a batch begins inside a batch"),

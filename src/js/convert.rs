@@ -6,15 +6,17 @@ use js_sys::Uint8Array;
 use std::fmt::Display;
 use std::future::Future;
 use std::ops::Bound;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use wasm_bindgen::prelude::*;
 
+/// What a call comes to.
+pub(super) type Answer = std::result::Result<JsValue, JsValue>;
+
 /// What a call gives: its value where that is there at once, otherwise a promise of it. Most reads are, for the browser's
 /// file system answers at once in a worker, and a promise costs more than they do.
-pub(super) fn settle<V: Into<JsValue>>(
-    future: impl Future<Output = Result<V>> + 'static,
-) -> std::result::Result<JsValue, JsValue> {
-    let mut future: std::pin::Pin<Box<dyn Future<Output = std::result::Result<JsValue, JsValue>>>> =
+pub(super) fn settle<V: Into<JsValue>>(future: impl Future<Output = Result<V>> + 'static) -> Answer {
+    let mut future: Pin<Box<dyn Future<Output = Answer>>> =
         Box::pin(async move { future.await.map(Into::into).map_err(|error| thrown(&error)) });
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(settled) => settled,

@@ -1,10 +1,10 @@
 //! Reading: documents by key, and ranges in one text or in chunks.
 
 use super::Engine;
-use super::convert::{Elements, Range, number, push_string, settle};
-use super::storage::AnyStorage;
+use super::convert::{Answer, Elements, Range, number, push_string, settle, thrown, whole};
 use crate::db::RawScan;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::browser::BrowserStorage;
 use js_sys::{Array, Uint8Array};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use wasm_bindgen::prelude::*;
 impl Engine {
     /// The documents under `keys` that are there, as the text of an array, and the places of the keys without one.
     #[wasm_bindgen(unchecked_return_type = "Settled<[Uint8Array, number[]]>")]
-    pub fn get(&self, collection: String, keys: Vec<String>) -> std::result::Result<JsValue, JsValue> {
+    pub fn get(&self, collection: String, keys: Vec<String>) -> Answer {
         let view = self.db.read_view();
         settle(async move {
             let (mut documents, missing) = (Elements::new(), Array::new());
@@ -31,20 +31,20 @@ impl Engine {
     /// Begins a walk over a range, as the database is now.
     pub fn scan(&self, collection: &str, range: &Range) -> std::result::Result<Cursor, JsValue> {
         let scan = self.db.read_view().scan_raw(collection, &range.keys());
-        let scan = scan.map_err(|error| super::convert::thrown(&error))?;
+        let scan = scan.map_err(|error| thrown(&error))?;
         Ok(Cursor { scan: Rc::new(RefCell::new(Some(scan))) })
     }
 
     /// How many documents a range has.
     #[wasm_bindgen(unchecked_return_type = "Settled<number>")]
-    pub fn count(&self, collection: String, range: &Range) -> std::result::Result<JsValue, JsValue> {
+    pub fn count(&self, collection: String, range: &Range) -> Answer {
         let (view, keys) = (self.db.read_view(), range.keys());
         settle(async move { view.count(&collection, keys).await.map(number) })
     }
 
     /// The names of the collections that have documents.
     #[wasm_bindgen(unchecked_return_type = "Settled<string[]>")]
-    pub fn collections(&self) -> std::result::Result<JsValue, JsValue> {
+    pub fn collections(&self) -> Answer {
         let view = self.db.read_view();
         settle(async move { view.collections().await })
     }
@@ -54,7 +54,7 @@ impl Engine {
 #[wasm_bindgen]
 pub struct Cursor {
     /// Away while a call is running, and at the end.
-    scan: Rc<RefCell<Option<RawScan<AnyStorage>>>>,
+    scan: Rc<RefCell<Option<RawScan<BrowserStorage>>>>,
 }
 
 #[wasm_bindgen]
@@ -62,12 +62,12 @@ impl Cursor {
     /// The next documents as the text of an array of `[key,document]`, `bytes` of it or a little more, and whether
     /// there may be more. One call at a time.
     #[wasm_bindgen(unchecked_return_type = "Settled<[Uint8Array, boolean]>")]
-    pub fn next(&self, bytes: f64) -> std::result::Result<JsValue, JsValue> {
-        let (place, bytes) = (Rc::clone(&self.scan), super::convert::whole(bytes));
+    pub fn next(&self, bytes: f64) -> Answer {
+        let (place, bytes) = (Rc::clone(&self.scan), whole(bytes));
         settle(async move {
-            let Some(mut scan) = place.take() else {
-                return Ok(Array::of2(&Elements::new().finish(), &false.into()));
-            };
+            let scan = place.take();
+            let mut scan =
+                scan.ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "the scan is busy or at its end"))?;
             let (text, more) = chunk(&mut scan, bytes).await?;
             place.replace(more.then_some(scan));
             Ok(Array::of2(&text, &more.into()))
@@ -75,7 +75,7 @@ impl Cursor {
     }
 }
 
-async fn chunk(scan: &mut RawScan<AnyStorage>, bytes: u64) -> Result<(Uint8Array, bool)> {
+async fn chunk(scan: &mut RawScan<BrowserStorage>, bytes: u64) -> Result<(Uint8Array, bool)> {
     let mut entries = Elements::new();
     while (entries.len() as u64) < bytes {
         if !scan.advance().await? {

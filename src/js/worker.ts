@@ -1,34 +1,45 @@
 /** The leader's worker: has the database's files open and serves every tab. See `protocol.ts`.
  *
  *  Waits for `start`, and ends in one of four ways: it could not open (`failed`), was told to stop (`stopped`), was deposed, or
- *  crashed (`crashed`). It answers nothing after that. */
+ *  crashed (`crashed`). It answers nothing after that. Sent an errand instead, it does that. */
 
-import { lockName, type Start, type ToWorker, workerLock } from './protocol.js';
-import { openEngine } from './worker/open.js';
+import { type Errand, lockName, type Start, type ToWorker, workerLock } from './protocol.js';
+import { run } from './worker/errand.js';
 import { messageOf } from './worker/failure.js';
-import { Service } from './worker/service.js';
+import { openEngine } from './worker/open.js';
 import { post } from './worker/outbox.js';
+import { Service } from './worker/service.js';
 
 let service: Service | undefined;
-/** Resolves with what came while the database was being opened. */
+/** Resolves when the database is open, or could not be opened. */
 let begun: Promise<void> | undefined;
 
-addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
-  if (data.type === 'start') begun ??= begin(data);
-  else if (service) service.receive(data);
-  else void begun?.then(() => service?.receive(data));
+// Loaded on a server, this module must do nothing.
+globalThis.addEventListener?.('message', ({ data }: MessageEvent<ToWorker | Errand>) => {
+  switch (data.type) {
+    case 'start':
+      begun ??= begin(data);
+      break;
+    case 'list':
+    case 'delete':
+      void run(data).then(answer => { post(answer); });
+      break;
+    default:
+      // What comes while the database is being opened waits for that.
+      if (service) service.receive(data);
+      else void begun?.then(() => { service?.receive(data); });
+  }
 });
 
 const begin = async (start: Start): Promise<void> => {
   const { name, term, client } = start;
-  const channel = new BroadcastChannel(lockName(name));
   try {
     const engine = await openEngine(start);
     await holdLock(workerLock(name, term));
-    service = new Service(engine, name, term, client, channel);
+    service = new Service(engine, name, term, client, new BroadcastChannel(lockName(name)));
   } catch (error) {
-    channel.close();
     post({ type: 'failed', term, error: messageOf(error) });
+    close();
   }
 };
 

@@ -5,8 +5,9 @@
 //! dropped future never leaves a write half done. The first failure stops all writing for good.
 
 use super::queue::{Queue, Want, WriteOp};
-use super::writer::{LogWriter, Segment};
+use super::writer::{LogWriter, Place, Segment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::segment::Chain;
 use crate::options::{Durability, Options};
 use crate::record::Origin;
@@ -109,8 +110,25 @@ impl<S: Storage> GroupCommit<S> {
         origin: Option<&Origin<'_>>,
         caller: Caller,
     ) -> Result<Option<u64>> {
+        match self.accept_unless(outdated, ops, durability, origin, caller).await? {
+            Some((sequence, Some(want))) => self.until(want, caller).await.map(|()| Some(sequence)),
+            Some((sequence, None)) => Ok(Some(sequence)),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits for room and accepts all of `ops`, unless `outdated` when its turn comes: then `None`. Returns the number
+    /// the write resolves to and what its caller has to wait for.
+    pub(crate) async fn accept_unless(
+        &self,
+        mut outdated: impl FnMut(&Queue) -> bool,
+        ops: &[WriteOp<'_>],
+        durability: Durability,
+        origin: Option<&Origin<'_>>,
+        caller: Caller,
+    ) -> Result<Option<(u64, Option<Want>)>> {
         let now = self.options.environment.unix_millis();
-        let (sequence, want) = loop {
+        loop {
             {
                 let mut queue = self.queue();
                 self.refusal(&queue)?;
@@ -118,14 +136,10 @@ impl<S: Storage> GroupCommit<S> {
                     return Ok(None);
                 }
                 if self.has_room(&queue) {
-                    break self.accept(&mut queue, ops, durability, origin, now);
+                    return Ok(Some(self.accept(&mut queue, ops, durability, origin, now)));
                 }
             }
             self.until(Want::Room, caller).await?;
-        };
-        match want {
-            Some(want) => self.until(want, caller).await.map(|()| Some(sequence)),
-            None => Ok(Some(sequence)),
         }
     }
 
@@ -259,7 +273,7 @@ impl<S: Storage> GroupCommit<S> {
     /// One turn of the leader.
     async fn lead(&self, duty: Duty) -> Result<()> {
         let lead = Lead { commit: self, done: false };
-        let (lines, chain, sync) = {
+        let (lines, chain, sync, clients) = {
             let mut queue = self.queue();
             let (lines, chain) = queue.take();
             // Whoever leads syncs what is due: under steady load the background task may not get its turn in time.
@@ -269,14 +283,16 @@ impl<S: Storage> GroupCommit<S> {
                 queue.unsynced_since = None;
             }
             queue.holding = duty == Duty::Rotate;
-            (lines, chain, sync)
+            // As of the lines taken: what is accepted from here on may never get to the disk.
+            let clients = if queue.holding { queue.clients_now() } else { Clients::default() };
+            (lines, chain, sync, clients)
         };
         let writer = self.writer().take();
         let Some(mut writer) = writer else {
             return lead.end(Err(read_only()));
         };
         let before = writer.active().bytes;
-        let result = self.write_out(&mut writer, &lines, chain, sync, duty).await;
+        let result = self.write_out(&mut writer, &lines, chain, sync, duty, clients).await;
         let result = result.map(|complete| {
             let active = writer.active().clone();
             let written = complete.as_ref().map_or(active.bytes, |c| c.bytes + active.bytes) - before;
@@ -293,6 +309,7 @@ impl<S: Storage> GroupCommit<S> {
         chain: Chain,
         sync: bool,
         duty: Duty,
+        clients: Clients,
     ) -> Result<Option<Segment>> {
         match lines {
             [] => {}
@@ -304,7 +321,9 @@ impl<S: Storage> GroupCommit<S> {
         }
         match duty {
             Duty::Seal => writer.seal(self.time()).await.map(|()| None),
-            Duty::Rotate if writer.active().last >= writer.active().first => writer.rotate().await.map(Some),
+            Duty::Rotate if writer.active().last >= writer.active().first => {
+                writer.rotate(clients).await.map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -367,6 +386,10 @@ impl<S: Storage> Lead<'_, S> {
         let result = match result {
             Ok(outcome) => {
                 queue.log_bytes += outcome.written;
+                if outcome.sync {
+                    let Segment { name, bytes, .. } = outcome.active.clone();
+                    queue.durable_end = Some(Place { name, offset: bytes, chain: outcome.chain });
+                }
                 if let Some(last) = queue.segments.last_mut() {
                     *last = outcome.complete.clone().unwrap_or_else(|| outcome.active.clone());
                 }

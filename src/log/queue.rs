@@ -3,9 +3,10 @@
 //! Everything here happens under one short lock. Records get their sequence number, their place in the checksum chain
 //! and their bytes as they are accepted, so the order of the queue is the order of the log.
 
-use super::writer::Segment;
+use super::writer::{Place, Segment};
 use crate::document::sort_key;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::line::encode_record;
 use crate::format::segment::Chain;
 use crate::options::Durability;
@@ -89,12 +90,16 @@ pub(crate) struct Queue {
     /// The last accepted write that removes something.
     pub(crate) last_removal: u64,
     pub(crate) durable: u64,
+    /// Where the durable records end, if that is at the end of a turn.
+    pub(crate) durable_end: Option<Place>,
     /// The highest sequence number that someone waits to see durable.
     pub(crate) sync_wanted: u64,
     /// When the first record accepted since the last sync was accepted, unless someone waits for its sync anyway.
     pub(crate) unsynced_since: Option<Instant>,
     /// The log's last line is a seal, or there is no record since one.
     pub(crate) sealed: bool,
+    /// What clients' writes were answered with, accepted ones included.
+    pub(crate) clients: Clients,
     /// Buffered writes must not show before the log has moved on to the next segment.
     pub(crate) holding: bool,
     pub(crate) leading: bool,
@@ -121,11 +126,15 @@ impl Queue {
         chain: Chain,
         time: u64,
         sealed: bool,
+        clients: Clients,
         segments: Vec<Segment>,
+        covered: u64,
         compact_due_at: u64,
     ) -> Self {
-        let log_bytes = segments.iter().map(|s| s.bytes).sum();
-        let crowded = compact_due_at < u64::MAX && segments.len() > MANY_SEGMENTS;
+        let uncovered = segments.iter().filter(|s| s.last > covered || s.first > covered);
+        let log_bytes = uncovered.clone().map(|s| s.bytes).sum();
+        let crowded = compact_due_at < u64::MAX && uncovered.count() > MANY_SEGMENTS;
+        let durable_end = segments.last().map(|s| Place { name: s.name.clone(), offset: s.bytes, chain });
         Self {
             chain,
             time,
@@ -135,9 +144,11 @@ impl Queue {
             unapplied: VecDeque::new(),
             last_removal: 0,
             durable: chain.last(),
+            durable_end,
             sync_wanted: 0,
             unsynced_since: None,
             sealed,
+            clients,
             holding: false,
             leading: false,
             background_wanted: false,
@@ -216,6 +227,9 @@ impl Queue {
         self.pending_bytes += lines.len();
         self.pending.push(lines);
         let sequence = self.accepted();
+        if let Some(origin) = origin {
+            self.clients.written(&origin.client, origin.number, sequence, self.time);
+        }
         if ops.iter().any(|op| !matches!(op, WriteOp::Put { .. })) {
             self.last_removal = sequence;
         }
@@ -265,6 +279,12 @@ impl Queue {
         let (checksum, value) = encode_record(out, &record);
         self.chain = Chain { next: sequence + 1, previous: checksum };
         value
+    }
+
+    /// What clients were answered with, for the header of a segment that begins here.
+    pub(crate) fn clients_now(&mut self) -> Clients {
+        self.clients.forget_silent(self.time);
+        self.clients.clone()
     }
 
     /// Takes everything accepted so far, for writing; the chain behind it.

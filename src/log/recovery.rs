@@ -10,6 +10,7 @@ use super::salvage;
 use super::take_over::make_writable;
 use super::writer::{LogWriter, Segment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::segment::{self, Chain};
 use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
@@ -55,6 +56,8 @@ pub(crate) struct Opened<S: Storage> {
     pub(crate) time: u64,
     pub(crate) store: [u8; 16],
     pub(crate) epoch: u64,
+    /// What clients' writes were answered with.
+    pub(crate) clients: Clients,
     /// All segments that count, oldest first, the active one included.
     pub(crate) segments: Vec<Segment>,
     /// `None` when opened read-only.
@@ -116,8 +119,12 @@ pub(crate) async fn open<S: Storage>(
     let mut sealed = !unclean;
     let mut writer = None;
     if !options.read_only {
+        let mut kept = Vec::new();
+        if !options.feed_grace.is_zero() {
+            kept = replayed.replaced_segments(&*storage, files).await?;
+        }
         let recovered = make_writable(&storage, files, &replayed, store, &mut report).await?;
-        remove_replaced(&*storage, files, &tables, &stale_snapshots, covered).await?;
+        remove_replaced(&*storage, files, &tables, &stale_snapshots, covered, &kept).await?;
         sealed = recovered.resumed;
         epoch = recovered.writer.epoch();
         segments.retain(|s| s.first < recovered.writer.active().first);
@@ -126,9 +133,11 @@ pub(crate) async fn open<S: Storage>(
             last.bytes = cut;
         }
         segments.push(recovered.writer.active().clone());
+        segments.splice(0..0, kept);
         writer = Some(recovered.writer);
     }
-    Ok(Opened { tables, memtable, chain, time, store, epoch, segments, writer, sealed, report })
+    let clients = replayed.clients;
+    Ok(Opened { tables, memtable, chain, time, store, epoch, clients, segments, writer, sealed, report })
 }
 
 /// The snapshots that count, oldest first, and the log behind them.
@@ -179,20 +188,40 @@ async fn choose<S: Storage>(
     if options.read_only {
         return match Chosen::new(storage, files, options.recovery, found).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                choose_replaced(storage, cache, files, mode, &doubtful, reach).await.map_err(|_| error)
+                choose_without(storage, cache, files, mode, &doubtful, reach).await?.ok_or(error)
             }
             chosen => chosen,
         };
     }
-    match choose_replaced(storage, cache, files, mode, &doubtful, reach).await {
-        Ok(chosen) => Ok(chosen),
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
+    match choose_without(storage, cache, files, mode, &doubtful, reach).await? {
+        Some(chosen) => Ok(chosen),
+        None => {
             let snapshots = open_verified(storage, cache, files).await?;
             Chosen::new(storage, files, options.recovery, snapshots).await
         }
-        // A file that cannot be read now may be sound.
-        Err(error) => Err(error),
     }
+}
+
+/// The database without snapshots that are `doubtful`, oldest first: without all of them, or else without the newer ones,
+/// for a feed may have kept a part of what an older one has long replaced.
+async fn choose_without<S: Storage>(
+    storage: &Arc<S>,
+    cache: &Arc<BlockCache>,
+    files: &Files,
+    mode: RecoveryMode,
+    doubtful: &[String],
+    reach: u64,
+) -> Result<Option<Chosen<S>>> {
+    for from in 0..doubtful.len() {
+        let without = doubtful.get(from..).unwrap_or_default();
+        match choose_replaced(storage, cache, files, mode, without, reach).await {
+            Ok(chosen) => return Ok(Some(chosen)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            // A file that cannot be read now may be sound.
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a file is still there of which `table` holds everything.
@@ -257,15 +286,17 @@ async fn open_verified<S: Storage>(
     }
 }
 
-/// Removes the files that the snapshots `tables` have replaced.
+/// Removes the files that the snapshots `tables` have replaced, but for the segments `kept`.
 async fn remove_replaced<S: Storage>(
     storage: &S,
     files: &Files,
     tables: &[Arc<Table<S>>],
     stale_snapshots: &[String],
     covered: u64,
+    kept: &[Segment],
 ) -> Result<()> {
-    let stale_segments = files.stale_segments(covered);
+    let mut stale_segments = files.stale_segments(covered);
+    stale_segments.retain(|name| kept.iter().all(|segment| segment.name != *name));
     if stale_snapshots.is_empty() && stale_segments.is_empty() {
         return Ok(());
     }

@@ -7,6 +7,7 @@ use super::files::{Files, SegmentFile};
 use super::writer::Segment;
 use crate::document::sort_key;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::end_mark::EndMark;
 use crate::format::line::{Header, LineError};
 use crate::format::segment::{self, Chain, End, Write};
@@ -39,6 +40,8 @@ pub(super) struct Replayed {
     pub(super) history_changed: bool,
     /// The highest epoch of the segments, those given up included.
     pub(super) newest_epoch: u64,
+    /// What clients' writes were answered with.
+    pub(super) clients: Clients,
 }
 
 /// Reads every segment beyond `covered` into `memtable`.
@@ -129,6 +132,16 @@ pub(crate) fn is_whole(header: &Header, header_len: usize, bytes: &[u8]) -> bool
     }
 }
 
+/// The header of the segment `bytes`, if it is sound to the place where `next` says that it ends.
+fn followed_by(bytes: &[u8], next: &Header) -> Option<Header> {
+    let (header, header_len) = segment::read_header(bytes).ok()?;
+    let bytes = bytes.get(..usize::try_from(next.previous_len).ok()?)?;
+    let chain = Chain { next: header.first, previous: header.previous };
+    let end = segment::walk(bytes, header_len, chain, |_| {});
+    let complete = end.damage.is_none() && end.valid_len == bytes.len() && header.first < next.first;
+    (complete && end.chain == Chain { next: next.first, previous: next.previous }).then_some(header)
+}
+
 fn check_start(
     loaded: &[Loaded],
     unfinished: &[(SegmentFile, Bytes)],
@@ -185,7 +198,15 @@ fn walk_all(
             replayed.give_up_from(index);
             break;
         }
-        let end = walk_one(segment, next, chain, |bytes, write| apply(bytes, write, covered, memtable));
+        // As of its beginning. What an earlier segment has told besides, the clients have the answers of.
+        let mut clients = segment.header.clients.clone();
+        let end = walk_one(segment, next, chain, |bytes, write| {
+            if let Some(origin) = write.origin {
+                clients.written(&origin.client, origin.number, write.sequence, write.time);
+            }
+            apply(bytes, write, covered, memtable);
+        });
+        clients.forget_silent(end.time);
         if let Some((offset, message)) = damage_of(&end, next) {
             if let (None, Some(next)) = (&end.damage, next)
                 && mode != RecoveryMode::PointInTime
@@ -211,6 +232,7 @@ fn walk_all(
             replayed.give_up_from(index + 1);
         }
         expected = Some(end.chain);
+        replayed.clients = clients;
         replayed.ends.push(end);
     }
     Ok(())
@@ -311,6 +333,34 @@ impl Replayed {
             Some((segment, end)) => Error::corrupt(segment.file.name.clone(), end.valid_len as u64, message),
             None => Error::new(ErrorKind::Corrupt, message),
         }
+    }
+
+    /// The complete segments directly before the ones that were read, oldest first: snapshots have replaced them, and
+    /// their removal has not come, or was put off.
+    pub(super) async fn replaced_segments<S: Storage>(
+        &self,
+        storage: &S,
+        files: &Files,
+    ) -> Result<Vec<Segment>> {
+        let mut found = Vec::new();
+        let Some(mut next) = self.loaded.first().map(|l| l.header.clone()) else { return Ok(found) };
+        let mut groups: Vec<_> = files.segments.chunk_by(|a, b| a.first == b.first).collect();
+        groups.retain(|group| group.first().is_some_and(|file| file.first < next.first));
+        while let Some(group) = groups.pop() {
+            let mut before = None;
+            for file in group {
+                let bytes = storage.read_at(&file.name, 0, usize::MAX).await?;
+                if let Some(header) = followed_by(&bytes, &next).filter(|header| header.first == file.first) {
+                    let (first, last, bytes) = (header.first, next.first - 1, next.previous_len);
+                    before = Some((Segment { name: file.name.clone(), first, last, bytes }, header));
+                    break;
+                }
+            }
+            let Some((segment, header)) = before else { break };
+            found.insert(0, segment);
+            next = header;
+        }
+        Ok(found)
     }
 
     pub(super) fn segments(&self) -> Vec<Segment> {

@@ -7,6 +7,7 @@ use super::files::Files;
 use super::recovery::{Opened, Recovery};
 use super::replay::change;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::clients::Clients;
 use crate::format::segment::{self, Chain};
 use crate::snapshot::{BlockCache, OpenOutcome, Table};
 use crate::state::collection_of;
@@ -94,6 +95,7 @@ pub(crate) async fn open<S: Storage>(
         time: 0,
         store: [0; 16],
         epoch: 0,
+        clients: Clients::default(),
         segments: Vec::new(),
         writer: None,
         sealed: true,

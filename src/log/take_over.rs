@@ -129,7 +129,8 @@ async fn take_over<S: Storage>(
 ) -> Result<Writable<S>> {
     let epoch = epoch_after(files, replayed);
     let Some((segment, end)) = replayed.loaded.last().zip(replayed.ends.last()) else {
-        let header = Header { store, epoch, first: 1, previous: 0, previous_len: 0, carried: 0 };
+        let clients = replayed.clients.clone();
+        let header = Header { store, epoch, first: 1, previous: 0, previous_len: 0, carried: 0, clients };
         let generation = files.next_generation(header.first);
         let writer = LogWriter::create(Arc::clone(storage), &header, generation, &[], Chain::START).await?;
         return Ok(Writable { writer, resumed: false, previous_cut: None });
@@ -144,6 +145,8 @@ async fn take_over<S: Storage>(
         previous: start.previous,
         previous_len: if replaces { segment.header.previous_len } else { from as u64 },
         carried: carried.len() as u64,
+        // Those of the carried records too: they count only together with this header.
+        clients: replayed.clients.clone(),
     };
     let generation = files.next_generation(header.first);
     let writer = LogWriter::create(Arc::clone(storage), &header, generation, &carried, end.chain).await?;

@@ -4,6 +4,7 @@
 //! caller to poison.
 
 use crate::error::Result;
+use crate::format::clients::Clients;
 use crate::format::line::{self, Header, Seal};
 use crate::format::segment::{self, Chain};
 use crate::storage::Storage;
@@ -17,6 +18,15 @@ pub(crate) struct Segment {
     /// The last record's sequence number; `first - 1` while there is none.
     pub(crate) last: u64,
     pub(crate) bytes: u64,
+}
+
+/// A place in a segment, and what stands before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The segment's name.
+    pub(crate) name: String,
+    pub(crate) offset: u64,
+    pub(crate) chain: Chain,
 }
 
 pub(crate) struct LogWriter<S> {
@@ -122,8 +132,9 @@ impl<S: Storage> LogWriter<S> {
         self.sync().await
     }
 
-    /// Moves on to a new segment. Returns the one that is complete now, all of it durable.
-    pub(crate) async fn rotate(&mut self) -> Result<Segment> {
+    /// Moves on to a new segment, whose header keeps `clients`: what they were answered with up to here. Returns the one
+    /// that is complete now, all of it durable.
+    pub(crate) async fn rotate(&mut self, clients: Clients) -> Result<Segment> {
         self.renew_seal().await?;
         self.sync().await?;
         let header = Header {
@@ -133,6 +144,7 @@ impl<S: Storage> LogWriter<S> {
             previous: self.chain.previous,
             previous_len: self.active.bytes,
             carried: 0,
+            clients,
         };
         let next = Self::create(Arc::clone(&self.storage), &header, 0, &[], self.chain).await?;
         // Its end is known from the new header; zeros that the storage may have left there go.

@@ -28,8 +28,9 @@ use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
 use header::DATA;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+pub(super) use table::check as certain;
 use table::{SPARES, Slot, Table};
-use turn::Turn;
+pub(super) use turn::Turn;
 
 /// A [`Storage`] in a pool of slot files, with a journal beside it.
 pub struct PooledStorage<F: SlotFiles, J: Journal> {
@@ -178,7 +179,7 @@ impl<F: SlotFiles, J: Journal> PooledStorage<F, J> {
         let slot = {
             let mut table = self.table()?;
             let (slot, found) = table.find(name)?;
-            table::check(name, found.failed.as_ref())?;
+            certain(name, found.failed.as_ref())?;
             table.doubt(name, &Error::new(ErrorKind::Io, "removing it was interrupted"));
             slot
         };

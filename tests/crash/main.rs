@@ -1,6 +1,7 @@
 //! Guards against a crash that costs something acknowledged, or leaves files that do not open: runs workloads on a
 //! storage that records what is done to it, builds the states that a crash at any moment may leave, and opens them.
 
+#![cfg(not(target_family = "wasm"))]
 #![allow(
     clippy::single_range_in_vec_init, // Lists of ranges, some of one.
     clippy::needless_pass_by_value,   // Workloads read better without references.

@@ -4,6 +4,7 @@
 //!
 //! The workloads and what must hold are those of `tests/crash`; the storage, and what a crash may do to it, are this one's.
 
+#![cfg(not(target_family = "wasm"))]
 #![allow(
     clippy::single_range_in_vec_init, // Lists of ranges, some of one.
     clippy::needless_pass_by_value,   // Workloads read better without references.

@@ -2,6 +2,8 @@
 //!
 //! One program, so that what all of them need is compiled once. `cargo test --test engine losses::` runs one part.
 
+#![cfg(not(target_family = "wasm"))]
+
 mod compaction;
 mod concurrency;
 mod conformance;
@@ -15,5 +17,6 @@ mod model;
 mod pool;
 mod recovery;
 mod stress;
+mod submit;
 #[path = "../support/mod.rs"]
 mod support;

@@ -40,33 +40,33 @@ describe('applications', { concurrency: true }, () => {
     await run(tsc, ['--module', 'nodenext', '--moduleResolution', 'nodenext'], dir);
   });
 
-  test('webpack', async () => {
+  test('webpack', async t => {
     const dir = await application('webpack', packed.tarball);
     await run(join(dir, 'node_modules/.bin/webpack'), [], dir);
     const { url, stop } = await serve(dir);
+    t.after(stop);
     await keepsNotes(`${url}/index.html`);
     await keepsNotes(`${url}/inline.html`);
-    await stop();
   });
 
   test('Vite, with React', async t => {
     const dir = await application('vite', packed.tarball);
     await run(join(dir, 'node_modules/.bin/vite'), ['build'], dir);
     const { url, stop } = await serve(join(dir, 'dist'));
+    t.after(stop);
     await keepsNotes(`${url}/`);
     await hooks(t, browser, `${url}/hooks.html`);
-    await stop();
   });
 
-  test('Next.js', async () => {
+  test('Next.js', async t => {
     const dir = await application('next', packed.tarball);
     await run(join(dir, 'node_modules/.bin/next'), ['build'], dir);
     const { url, stop } = await serveNext(dir);
+    t.after(stop);
     const rendered = await (await fetch(url)).text();
     assert.match(rendered, /<p>Loading<\/p>/, 'rendered on the server, the hooks are loading');
     assert.match(await (await fetch(`${url}/server`)).text(), /<output>unsupported<\/output>/);
     await keepsNotes(url);
-    await stop();
   });
 });
 

@@ -4,6 +4,7 @@
 //! `open` opens the place of that name. The first time it must be empty; after `close`, opening it again must find
 //! what was there.
 
+use super::pause::pause;
 use pumice::{ErrorKind, Storage};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -207,7 +208,7 @@ async fn shows_readers_a_prefix<S: Storage>(s: &S) {
         for piece in expected.chunks(97) {
             s.append("p.log", piece).await.unwrap();
             s.sync("p.log").await.unwrap();
-            step_aside().await;
+            pause().await;
         }
     };
     let read = async {
@@ -218,7 +219,7 @@ async fn shows_readers_a_prefix<S: Storage>(s: &S) {
             assert!(content.len() >= seen, "what was read once stays");
             assert!(expected.starts_with(content));
             seen = content.len();
-            step_aside().await;
+            pause().await;
         }
     };
     both(write, read).await;
@@ -293,19 +294,6 @@ pub fn kind<T>(result: pumice::Result<T>, expected: ErrorKind) {
         Ok(_) => panic!("succeeded, but {expected:?} was due"),
         Err(e) => assert_eq!(e.kind(), expected, "{e}"),
     }
-}
-
-/// Lets the other future go on.
-async fn step_aside() {
-    let mut waited = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut waited, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Drives two futures in turns on one task.

@@ -10,6 +10,7 @@ pub mod kill;
 pub mod log_file;
 pub mod medium;
 pub mod page_cache;
+pub mod pause;
 pub mod sealed;
 pub mod watchdog;
 

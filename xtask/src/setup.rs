@@ -90,8 +90,14 @@ fn debian_packages(sh: &Shell, tools: &[(&str, &str)]) -> Result<()> {
     cmd!(sh, "apt-get install -y -qq --no-install-recommends {packages...}").run().context(advice)
 }
 
+fn find(tool: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default())
+        .map(|dir| dir.join(tool))
+        .find(|file| file.is_file())
+}
+
 fn is_on_path(tool: &str) -> bool {
-    env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(tool).is_file())
+    find(tool).is_some()
 }
 
 /// Builds the harness in `profile` and returns where it is.

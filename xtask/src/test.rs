@@ -50,6 +50,7 @@ const STEPS: &[Step] = &[
         cmd!(sh, "cargo clippy --package pumice --tests -- -D warnings").run()?;
         Ok(cmd!(sh, "cargo test --package pumice --lib").run()?)
     }),
+    step("wasm in a real browser", wasm_in_a_browser),
     step("fuzzing, for a moment", |sh| fuzz::run(sh, Effort::Fixed)),
     step("documentation", |sh| {
         Ok(cmd!(sh, "cargo doc --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings").run()?)
@@ -67,6 +68,15 @@ const STEPS: &[Step] = &[
     optional("browser: power cuts", "browser-power-cuts", browser::power_cuts),
     optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
 ];
+
+/// What runs in a browser's worker, in a worker of a real browser. `webdriver.json` says how it is started.
+fn wasm_in_a_browser(sh: &Shell) -> Result<()> {
+    setup::browser::wasm_tools(sh)?;
+    let driver = setup::browser::chromium(sh)?;
+    Ok(cmd!(sh, "wasm-pack test --headless --chrome --chromedriver {driver} -- --test wasm")
+        .env("WASM_BINDGEN_TEST_TIMEOUT", "300")
+        .run()?)
+}
 
 /// All of the crate is compiled in another way for it, so apart from everything else.
 pub fn interleavings(sh: &Shell) -> Result<()> {

@@ -1,9 +1,9 @@
 /** What goes to one tab: everything that became ready in one turn, in one message. */
 
-import type { FromWorker, News, Replies, Result } from '../protocol.js';
+import type { Errands, FromWorker, News, Replies, Result } from '../protocol.js';
 
 /** To the worker's own page. */
-export const post = (message: FromWorker, transfer: Transferable[] = []): void => {
+export const post = (message: FromWorker | Errands, transfer: Transferable[] = []): void => {
   postMessage(message, { transfer });
 };
 

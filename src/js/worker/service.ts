@@ -2,11 +2,11 @@
 
 import { type Engine, version } from '../../../pkg/pumice.js';
 import {
-  clientName, type Discovery, type ErrorMessage, PROTOCOL, type Replies, type Requests, type StatusMessage, type Stop, type ToWorker,
+  clientName, type Discovery, type ErrorMessage, PROTOCOL, type Replies, type Requests, type Stop, type ToWorker,
 } from '../protocol.js';
 import { failureOf, messageOf } from './failure.js';
 import { Outbox, post } from './outbox.js';
-import { Tab } from './tab.js';
+import { recovered, Tab } from './tab.js';
 
 interface Member { tab: Tab; outbox: Outbox; channel: BroadcastChannel | undefined }
 
@@ -127,5 +127,3 @@ export class Service {
     close();
   }
 }
-
-const recovered = (_engine: Engine): Pick<StatusMessage, 'recovered'> => ({});

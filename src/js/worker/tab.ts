@@ -1,8 +1,9 @@
 /** One tab as the leader sees it: what it has begun, and the order of what it asks. */
 
 import type { Cursor, Engine } from '../../../pkg/pumice.js';
-import type { Call, Value } from '../protocol.js';
+import type { Call, StatusMessage, Value } from '../protocol.js';
 import { Failure, failureOf } from './failure.js';
+import { Feed } from './feed.js';
 import type { Outbox } from './outbox.js';
 
 /** Bytes of text in the first chunk of a scan, which someone waits for, and in the others. */
@@ -15,6 +16,7 @@ const AT_ONCE = new Set<Call['op']>(['batch', 'putMany', 'delete', 'next', 'forg
 export class Tab {
   private readonly cursors = new Map<number, Cursor>();
   private lastCursor = 0;
+  private readonly feeds = new Map<number, Feed>();
   /** Settles with the last write that was asked for, while it has no answer. */
   private writing: Promise<void> | undefined;
   private gone = false;
@@ -48,6 +50,8 @@ export class Tab {
   end(): void {
     for (const cursor of this.cursors.values()) cursor.free();
     this.cursors.clear();
+    for (const feed of this.feeds.values()) feed.end();
+    this.feeds.clear();
   }
 
   private perform(call: Call): void {
@@ -69,7 +73,7 @@ export class Tab {
   }
 
   private answer({ id }: Call, value: Value): void {
-    if (!this.gone) this.outbox.answer({ id, ok: true, sequence: this.engine.sequence, value });
+    if (!this.gone) this.outbox.answer({ id, ok: true, sequence: this.engine.durable, value });
   }
 
   private refuse({ id }: Call, thrown: unknown): void {
@@ -84,11 +88,11 @@ export class Tab {
       case 'get':
         return mapped(engine.get(call.collection, call.keys), ([text, missing]) => ({ text, missing }));
       case 'batch':
-        return engine.batch(call.text, call.durability);
+        return engine.batch(this.client, call, call.text);
       case 'putMany':
-        return engine.putMany(call.collection, call.text, call.durability);
+        return engine.putMany(this.client, call, call.collection, call.text);
       case 'delete':
-        return engine.delete(call.collection, call.key, call.durability);
+        return engine.delete(this.client, call, call.collection, call.key);
       case 'scan': {
         const cursor = engine.scan(call.collection, call.range);
         this.cursors.set(++this.lastCursor, cursor);
@@ -118,7 +122,20 @@ export class Tab {
       case 'compact':
         return engine.compact();
       case 'status':
-        return { storage: engine.storage, healthy: engine.healthy };
+        return { storage: engine.storage, healthy: engine.healthy, ...recovered(engine) };
+      case 'stats':
+        return engine.stats();
+      case 'log':
+        return mapped(engine.log(call.bytes), text => new TextDecoder().decode(text));
+      case 'feed':
+        return this.feed(call.feed, call.after ?? engine.durable, call.collection);
+      case 'seen':
+        this.feeds.get(call.feed)?.seen(call.through);
+        return undefined;
+      case 'unfeed':
+        this.feeds.get(call.feed)?.end();
+        this.feeds.delete(call.feed);
+        return undefined;
       case 'bye':
         this.end();
         return undefined;
@@ -137,11 +154,26 @@ export class Tab {
     });
   }
 
+  private feed(id: number, after: number, collection: string | undefined): number {
+    const feed = new Feed(id, this.engine.feed(after, collection), news => { if (!this.gone) this.outbox.tell(news); });
+    this.feeds.set(id, feed);
+    feed.run().catch((thrown: unknown) => {
+      const error = failureOf(thrown);
+      if (!error) this.crashed(thrown);
+      else if (!this.gone && this.feeds.delete(id)) this.outbox.tell({ feed: id, error });
+    });
+    return after;
+  }
+
   private drop(id: number): void {
     this.cursors.get(id)?.free();
     this.cursors.delete(id);
   }
 }
+
+/** What the last opening set aside. */
+export const recovered = ({ torn }: Engine): Pick<StatusMessage, 'recovered'> =>
+  torn ? { recovered: { tornBytes: torn[0], quarantined: torn[1] } } : {};
 
 const mapped = <A, B>(value: A | Promise<A>, map: (value: A) => B): B | Promise<B> =>
   value instanceof Promise ? value.then(map) : map(value);

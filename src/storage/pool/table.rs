@@ -260,7 +260,7 @@ fn is_due(slot: &Slot, now: u64) -> bool {
 }
 
 /// Refuses to go on with what an earlier failure left in doubt.
-pub(super) fn check(name: &str, failed: Option<&Error>) -> Result<()> {
+pub(in crate::storage) fn check(name: &str, failed: Option<&Error>) -> Result<()> {
     match failed {
         None => Ok(()),
         Some(cause) => {

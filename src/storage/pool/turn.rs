@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 #[derive(Default)]
-pub(super) struct Turn(Mutex<State>);
+pub(in crate::storage) struct Turn(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -14,7 +14,7 @@ struct State {
 }
 
 /// Gives the turn back when dropped.
-pub(super) struct Taken<'a>(&'a Turn);
+pub(in crate::storage) struct Taken<'a>(&'a Turn);
 
 impl Turn {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -22,7 +22,7 @@ impl Turn {
     }
 
     /// Waits until nobody has the turn, and takes it.
-    pub(super) fn take(&self) -> impl Future<Output = Taken<'_>> {
+    pub(in crate::storage) fn take(&self) -> impl Future<Output = Taken<'_>> {
         poll_fn(|cx| {
             let mut state = self.state();
             if state.taken {

@@ -32,12 +32,13 @@ async function install(dir) {
 
 const npm = (dir, ...args) => run('npm', [...args, '--no-audit', '--no-fund', '--prefer-offline'], dir);
 
-/** Runs a program in `cwd`; where it fails, the error has all that it said. */
+/** Runs a program in `cwd`; where it fails, the error has what it said, without the lines of bundled code. */
 export async function run(file, args, cwd) {
   const env = { ...process.env, NEXT_TELEMETRY_DISABLED: '1' };
   try {
     await promisify(execFile)(file, args, { cwd, env, maxBuffer: 1 << 26 });
   } catch (error) {
-    throw new Error(`${file} ${args.join(' ')} failed in ${cwd}\n${error.stdout}\n${error.stderr}`);
+    const said = `${error.stdout}\n${error.stderr}`.split('\n').map(line => line.slice(0, 300));
+    throw new Error(`${file} ${args.join(' ')} failed in ${cwd}\n${said.join('\n')}`);
   }
 }

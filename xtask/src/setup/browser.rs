@@ -1,15 +1,17 @@
 //! What compiles for a browser, and a real browser to test in.
 
-use super::{debian_packages, wasm_target};
+use super::{debian_packages, find, wasm_target};
 use anyhow::{Context, Result};
+use std::path::PathBuf;
 use xshell::{Shell, cmd};
 
 /// The browser and what drives it: each program, and Debian's package of it.
 const CHROMIUM: &[(&str, &str)] = &[("chromium", "chromium"), ("chromedriver", "chromium-driver")];
 
-/// A real Chromium and its driver.
-pub fn chromium(sh: &Shell) -> Result<()> {
-    debian_packages(sh, CHROMIUM)
+/// A real Chromium and its driver; returns where the driver is.
+pub fn chromium(sh: &Shell) -> Result<PathBuf> {
+    debian_packages(sh, CHROMIUM)?;
+    find("chromedriver").context("chromedriver was installed and is not on PATH")
 }
 
 /// The compiler's target, `wasm-pack`, and `wasm-bindgen` of the very version that the crate is compiled with.

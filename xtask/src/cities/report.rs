@@ -1,4 +1,4 @@
-//! The demo's table.
+//! The table of what was done.
 
 use super::pumice::Run;
 use std::fmt;

@@ -1,0 +1,65 @@
+//! A line of those who want to write: whoever took a place first gets its turn first, however its future is polled.
+
+use crate::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+/// The line. The one in front has the turn.
+#[derive(Default)]
+pub(crate) struct Order(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    places: BTreeMap<u64, Option<Waker>>,
+}
+
+/// A place in the line, given up when dropped.
+pub(crate) struct Place {
+    order: Arc<Order>,
+    number: u64,
+}
+
+impl Order {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the last place, at once.
+    pub(crate) fn join(self: &Arc<Self>) -> Place {
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        state.places.insert(number, None);
+        Place { order: Arc::clone(self), number }
+    }
+}
+
+impl Place {
+    /// Waits until everyone in front is gone.
+    pub(crate) fn turn(&self) -> impl Future<Output = ()> {
+        poll_fn(|cx| {
+            let mut state = self.order.state();
+            if state.places.keys().next() == Some(&self.number) {
+                return Poll::Ready(());
+            }
+            state.places.insert(self.number, Some(cx.waker().clone()));
+            Poll::Pending
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let next = {
+            let mut state = self.order.state();
+            state.places.remove(&self.number);
+            state.places.values_mut().next().and_then(Option::take)
+        };
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+}

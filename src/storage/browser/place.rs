@@ -1,0 +1,194 @@
+//! The place of a database: its directory in OPFS, and its place in `IndexedDB`, which says in which of the two it is kept.
+//!
+//! A database stays where it was made. A deletion is first written down and then carried out, and the next opening
+//! finishes one that was interrupted.
+
+use super::connection::{self, Change, Connection, FILES, JOURNAL, META, PIECES};
+use super::failure::lacks;
+use super::patience::Patience;
+use super::storage::{BrowserStorage, Inner};
+use super::{Kind, Opened, Wanted};
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::MemoryStorage;
+use crate::storage::indexed_db::IndexedDbStorage;
+use crate::storage::opfs::{self, IndexedDbJournal, OpfsFiles, OpfsStorage, USED};
+use crate::storage::pool::SlotFiles;
+use crate::sync::now;
+use std::time::Duration;
+
+/// The longest name, in characters.
+const MAX_NAME: usize = 100;
+/// In which storage the database is kept, and the two answers.
+const KIND: &str = "storage";
+const OPFS: &str = "opfs";
+const INDEXED_DB: &str = "indexeddb";
+/// There while the database is being deleted.
+const DELETING: &str = "deleting";
+
+/// Refuses what is no name for a database.
+fn validate(name: &str) -> Result<()> {
+    let bad = |c: char| c.is_control() || matches!(c, '/' | '\\');
+    if (1..=MAX_NAME).contains(&name.chars().count()) && !name.contains(bad) && !matches!(name, "." | "..") {
+        return Ok(());
+    }
+    let message = format!("{name:?} is no name for a database: 1 to {MAX_NAME} characters, no separators");
+    Err(Error::new(ErrorKind::InvalidArgument, message))
+}
+
+/// Opens the storage of the database `name`, or makes it.
+///
+/// While another worker has it open, tries again until `patience` has passed. Dropping the future closes what was opened.
+///
+/// # Errors
+/// [`Busy`](ErrorKind::Busy) when another worker still has it open; [`Unsupported`](ErrorKind::Unsupported) when the browser
+/// lacks what was asked for; [`InvalidArgument`](ErrorKind::InvalidArgument) for a name that is none, or when the
+/// database is kept in another storage than the one asked for.
+pub async fn open(name: &str, wanted: Wanted, patience: Duration) -> Result<Opened> {
+    validate(name)?;
+    if wanted == Wanted::Memory {
+        return Ok(Opened { storage: BrowserStorage(Inner::Memory(MemoryStorage::new())), evicted: false });
+    }
+    let connection = Connection::open(name, &Patience::new(patience)).await?;
+    if connection.meta(DELETING).await?.is_some() {
+        erase(&connection, existing(name, patience).await?).await?;
+    }
+    let kept = kept_in(&connection, patience).await?;
+    let chosen = match choose(name, kept, wanted, patience).await {
+        Ok(chosen) => chosen,
+        Err(error) => {
+            if kept.is_none() {
+                // There was no database, so nothing is left behind either. What failed matters more.
+                let _ = connection.delete().await;
+            }
+            return Err(error);
+        }
+    };
+    let kind = if chosen.is_some() { OPFS } else { INDEXED_DB };
+    connection.write(&[Change::Value(META, KIND, kind.into())]).await?;
+    let Some(files) = chosen else {
+        let storage = IndexedDbStorage::new(connection).await?;
+        return Ok(Opened { storage: BrowserStorage(Inner::IndexedDb(storage)), evicted: false });
+    };
+    let evicted = connection.meta(USED).await?.is_some()
+        && files.is_empty().await?
+        && connection.count(JOURNAL).await? == 0;
+    let start = now();
+    let clock = move || now().saturating_duration_since(start).as_millis() as u64;
+    let storage = OpfsStorage::open(files, IndexedDbJournal::new(connection), clock).await?;
+    Ok(Opened { storage: BrowserStorage(Inner::Opfs(storage)), evicted })
+}
+
+/// In which storage the database is, if there is one.
+async fn kept_in(connection: &Connection, patience: Duration) -> Result<Option<Kind>> {
+    match connection.meta(KIND).await?.as_deref() {
+        Some(INDEXED_DB) => return Ok(Some(Kind::IndexedDb)),
+        Some(_) => return Ok(Some(Kind::Opfs)),
+        None => {}
+    }
+    // Its place in IndexedDB may have been removed, and its files not.
+    let files = existing(connection.name(), patience).await?;
+    let slots = match &files {
+        Some(files) => files.list().await?,
+        None => Vec::new(),
+    };
+    Ok((!slots.is_empty()).then_some(Kind::Opfs))
+}
+
+/// The slots of the database where it is to be in OPFS, one of them open already; `None` where it is to be in `IndexedDB`.
+async fn choose(
+    name: &str,
+    kept: Option<Kind>,
+    wanted: Wanted,
+    patience: Duration,
+) -> Result<Option<OpfsFiles>> {
+    let available = opfs::available().await;
+    let in_opfs = match (kept, wanted) {
+        (Some(Kind::Opfs), Wanted::Auto | Wanted::Opfs) | (None, Wanted::Opfs) => true,
+        (Some(Kind::IndexedDb), Wanted::Auto | Wanted::IndexedDb) | (None, Wanted::IndexedDb) => false,
+        (None, _) => available,
+        (Some(kept), _) => {
+            let kept = if kept == Kind::Opfs { OPFS } else { INDEXED_DB };
+            let message =
+                format!("the database {name} is kept in {kept}: open it there, or with storage 'auto'");
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+    };
+    if !in_opfs {
+        return Ok(None);
+    }
+    if !available {
+        return Err(lacks("OPFS with synchronous handles"));
+    }
+    let files = OpfsFiles::new(name, patience).await?;
+    match files.open(0).await {
+        Err(error) if error.kind() == ErrorKind::Unsupported && kept.is_none() => {
+            files.delete().await?;
+            if wanted == Wanted::Auto { Ok(None) } else { Err(error) }
+        }
+        opened => opened.map(|()| Some(files)),
+    }
+}
+
+/// The slots of the database, where it has a directory in OPFS.
+async fn existing(name: &str, patience: Duration) -> Result<Option<OpfsFiles>> {
+    match OpfsFiles::existing(name, patience).await {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+        found => found,
+    }
+}
+
+/// The names of this origin's databases, sorted.
+///
+/// # Errors
+/// When the browser fails.
+pub async fn list() -> Result<Vec<String>> {
+    let mut names = match connection::list().await {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Vec::new(),
+        names => names?,
+    };
+    names.extend(opfs::list().await?);
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// Deletes all of the database `name`. An unknown name is no error.
+///
+/// # Errors
+/// [`Busy`](ErrorKind::Busy) when somebody still has it open after `patience`; then it is as it was.
+pub async fn delete(name: &str, patience: Duration) -> Result<()> {
+    validate(name)?;
+    let clock = Patience::new(patience);
+    let files = existing(name, patience).await?;
+    let slots = match &files {
+        Some(files) => files.list().await?,
+        None => Vec::new(),
+    };
+    if slots.is_empty() && !connection::exists(name, &clock).await? {
+        return Ok(());
+    }
+    let connection = Connection::open(name, &clock).await?;
+    if let Some(files) = &files {
+        // Whoever has one of them open is heard of before anything changes.
+        for slot in files.list().await? {
+            files.open(slot).await?;
+        }
+    }
+    connection.write(&[Change::Value(META, DELETING, "yes".into())]).await?;
+    erase(&connection, files).await?;
+    connection.delete().await
+}
+
+/// Removes everything but the place itself.
+async fn erase(connection: &Connection, files: Option<OpfsFiles>) -> Result<()> {
+    if let Some(files) = files {
+        for slot in files.list().await? {
+            files.open(slot).await?;
+        }
+        files.delete().await?;
+    }
+    let all = |store| Change::Remove(store, String::new(), "\u{ffff}".into());
+    let one = |key: &str| Change::Remove(META, key.into(), format!("{key}\0"));
+    let changes = [all(JOURNAL), all(FILES), all(PIECES), one(KIND), one(USED), one(DELETING)];
+    connection.write(&changes).await
+}

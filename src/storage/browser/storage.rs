@@ -1,0 +1,75 @@
+//! The storages of a browser as one type, so that the engine is compiled once for all of them.
+
+use super::Kind;
+use crate::error::Result;
+use crate::storage::indexed_db::IndexedDbStorage;
+use crate::storage::opfs::OpfsStorage;
+use crate::storage::{MemoryStorage, Storage};
+
+/// A database's storage in a browser.
+pub struct BrowserStorage(pub(super) Inner);
+
+pub(super) enum Inner {
+    Opfs(OpfsStorage),
+    IndexedDb(IndexedDbStorage),
+    Memory(MemoryStorage),
+}
+
+macro_rules! storage {
+    ($self:ident . $method:ident ( $($argument:expr),* )) => {
+        match &$self.0 {
+            Inner::Opfs(storage) => storage.$method($($argument),*).await,
+            Inner::IndexedDb(storage) => storage.$method($($argument),*).await,
+            Inner::Memory(storage) => storage.$method($($argument),*).await,
+        }
+    };
+}
+
+impl BrowserStorage {
+    /// What it is kept in.
+    pub fn kind(&self) -> Kind {
+        match self.0 {
+            Inner::Opfs(_) => Kind::Opfs,
+            Inner::IndexedDb(_) => Kind::IndexedDb,
+            Inner::Memory(_) => Kind::Memory,
+        }
+    }
+}
+
+impl Storage for BrowserStorage {
+    async fn list(&self) -> Result<Vec<String>> {
+        storage!(self.list())
+    }
+
+    async fn create(&self, name: &str) -> Result<()> {
+        storage!(self.create(name))
+    }
+
+    async fn len(&self, name: &str) -> Result<u64> {
+        storage!(self.len(name))
+    }
+
+    async fn read_at(&self, name: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
+        storage!(self.read_at(name, offset, len))
+    }
+
+    async fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        storage!(self.append(name, bytes))
+    }
+
+    async fn sync(&self, name: &str) -> Result<()> {
+        storage!(self.sync(name))
+    }
+
+    async fn truncate(&self, name: &str, len: u64) -> Result<()> {
+        storage!(self.truncate(name, len))
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        storage!(self.remove(name))
+    }
+
+    async fn close(&self) -> Result<()> {
+        storage!(self.close())
+    }
+}

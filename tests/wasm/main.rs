@@ -1,0 +1,11 @@
+//! The storages of a browser, in a real one: in a dedicated worker, where the database lives.
+//!
+//! `cargo xtask test` runs it. `webdriver.json` says how the browser is started.
+
+#![cfg(target_family = "wasm")]
+
+mod conformance;
+mod place;
+mod support;
+
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);

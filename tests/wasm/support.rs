@@ -1,0 +1,6 @@
+//! What native tests use too.
+
+#[path = "../support/conformance.rs"]
+pub mod conformance;
+#[path = "../support/pause.rs"]
+pub mod pause;
