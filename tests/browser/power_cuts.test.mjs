@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { ok, strictEqual as equal } from 'node:assert';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startChromium } from './harness/chromium.mjs';
+import { killAll, startChromium } from './harness/chromium.mjs';
 import { keep, SOAK } from './harness/figures.mjs';
 import { makeImage } from './harness/image.mjs';
 import { serve } from './harness/server.mjs';
@@ -37,6 +37,7 @@ before(async () => {
   image = await makeImage();
 });
 after(async () => {
+  await killAll();
   await image?.remove();
   await server?.close();
 });
