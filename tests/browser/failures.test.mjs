@@ -30,6 +30,13 @@ const open = (page, name, options) => page.evaluate(async ([name, options]) => {
   }
 }, [name, options]);
 
+/** A tab of an origin of its own, whose quota is nobody else's. */
+async function openApart(t) {
+  const own = await serve();
+  t.after(() => own.close());
+  return openTab(browser, own);
+}
+
 const put = (page, key) => page.evaluate(key => db.collection('notes').put(key, key).then(() => 'done', error => error.code), key);
 const keys = page => page.evaluate(async () => (await db.collection('notes').getAll()).map(([key]) => key));
 
@@ -109,8 +116,8 @@ describe('an opening that fails', () => {
   }
 
   for (const storage of BOTH) {
-    test(`for want of room lets everything go, ${storage}`, { timeout: PATIENCE }, async () => {
-      const page = await openTab(browser, server);
+    test(`for want of room lets everything go, ${storage}`, { timeout: PATIENCE }, async t => {
+      const page = await openApart(t);
       const name = `no room ${storage}`;
       await setQuota(page, 1);
       equal(await open(page, name, { storage }), 'quota');
@@ -125,15 +132,15 @@ describe('an opening that fails', () => {
 
 describe('a full disk', () => {
   for (const storage of BOTH) {
-    test(`refuses writes until the database is opened again, and reads go on, ${storage}`, { timeout: PATIENCE * 2 }, async () => {
-      const page = await openTab(browser, server);
+    test(`refuses writes until the database is opened again, and reads go on, ${storage}`, { timeout: PATIENCE * 2 }, async t => {
+      const page = await openApart(t);
       const name = `full ${storage}`;
       equal(await open(page, name, { storage }), 'done');
       const usage = (await page.evaluate(() => db.status())).usage;
       await setQuota(page, usage + 6 * MEGABYTE);
       const { written, code } = await page.evaluate(async () => {
         // What does not shrink when it is stored.
-        const text = () => Array.from(crypto.getRandomValues(new Uint8Array(100_000)), byte => byte.toString(36)).join('');
+        const text = () => Array.from(crypto.getRandomValues(new Uint8Array(60_000)), byte => byte.toString(36)).join('');
         const written = {};
         for (let number = 0; number < 1000; number += 1) {
           const document = text();

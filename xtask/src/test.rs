@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold, in steps, cheapest first.
 
-mod browser;
+pub mod browser;
 mod platform_table;
 
 use crate::fuzz::{self, Effort};

@@ -1,6 +1,6 @@
 //! The tests in `tests/browser/`: the built npm package in a real Chromium.
 
-use crate::setup;
+use crate::{package, setup};
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
@@ -17,6 +17,14 @@ pub fn interchange(sh: &Shell) -> Result<()> {
     let pumice = setup::release_binary(sh)?;
     let _pumice = sh.push_env("PUMICE_BIN", pumice);
     run(sh, &["interchange"])
+}
+
+/// Everything here that has figures, for the page of them.
+pub fn figures(sh: &Shell) -> Result<()> {
+    package::run(sh)?;
+    run(sh, &["durability"])?;
+    interchange(sh)?;
+    power_cuts(sh)
 }
 
 /// Chromium's profile on a file system whose power is cut: needs root and loop devices.
