@@ -22,6 +22,9 @@
 //! # }
 //! ```
 
+#[path = "blocking/transfer.rs"]
+mod transfer;
+
 use crate::compaction;
 use crate::db::{Batch, Change, Entry, Keys, RawScan, Stats};
 use crate::error::Result;

@@ -3,27 +3,20 @@
 //! The log moves on to a new segment first, so writers go on. The new file is synced and read back through the real
 //! reader before it counts; only then does what it replaces go. A failure at any step leaves the old files in charge.
 
+use crate::aside;
 use crate::core::Core;
-use crate::error::{Error, ErrorKind, Result};
-use crate::format::snapshot as format;
+use crate::error::Result;
 use crate::log::group_commit::{Caller, Duty};
 use crate::log::queue::{Want, closed};
 use crate::options::Published;
-use crate::snapshot::{Direction, KeyRange, OpenOutcome, SnapshotBuilder, SnapshotHeader, Summary, Table};
+use crate::snapshot::{Direction, KeyRange, SnapshotHeader, SnapshotWriter, Table};
 use crate::state::Parts;
 use crate::state::merge::{Merge, Show};
 use crate::storage::{Storage, platform};
-use crate::sync::{Mutex, PoisonError};
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
-/// How much goes to the storage in one piece.
-const WRITE_BYTES: usize = 1 << 20;
-/// How much may wait for its sync: a long sync at the end would stall the writers' own.
-const SYNC_BYTES: usize = 8 << 20;
 /// More files than this are merged whatever their sizes.
 const MAX_FILES: usize = 10;
 
@@ -37,7 +30,7 @@ pub(crate) enum Extent {
 }
 
 /// The right to compact. Gives it back whatever happens.
-struct Running<'a, S: Storage>(&'a Core<S>);
+pub(crate) struct Running<'a, S: Storage>(&'a Core<S>);
 
 impl<S: Storage> Drop for Running<'_, S> {
     fn drop(&mut self) {
@@ -52,7 +45,7 @@ pub(crate) fn start<S: Storage>(core: &Arc<Core<S>>) {
     let own = Arc::clone(core);
     let spawned = platform::spawn("pumice-compact", move || async move {
         // Kept for `stats` and logged; the next one is tried after more writes.
-        drop(run(&own, Extent::Tail).await);
+        drop(run(Running(&own), Extent::Tail).await);
     });
     if let Err(error) = spawned {
         tracing::warn!(%error, "no compaction now");
@@ -65,72 +58,30 @@ pub(crate) fn start<S: Storage>(core: &Arc<Core<S>>) {
 /// Merges everything into one file, after waiting for a compaction that runs already.
 #[allow(dead_code)] // Where nobody can wait on a thread.
 pub(crate) async fn compact_now<S: Storage>(core: &Core<S>) -> Result<()> {
-    claim(core).await?;
-    run(core, Extent::Full).await
+    let running = claim(core).await?;
+    run(running, Extent::Full).await
 }
 
 /// The same for callers whose futures may be dropped: the work is done on a task of its own.
 pub(crate) async fn compact_aside<S: Storage>(core: &Arc<Core<S>>) -> Result<()> {
-    claim(core).await?;
-    let outcome = Arc::new(Outcome::default());
-    let (own, teller) = (Arc::clone(core), Teller(Arc::clone(&outcome)));
-    let spawned = platform::spawn("pumice-compact", move || async move {
-        teller.tell(run(&own, Extent::Full).await);
-    });
-    if let Err(error) = spawned {
-        drop(Running(core));
-        return Err(error);
-    }
-    poll_fn(|cx| outcome.poll(cx)).await
+    let own = Arc::clone(core);
+    aside::run("pumice-compact", move || async move { compact_now(&own).await }).await
 }
 
-/// How a compaction on a task of its own ended, for the one who asked for it.
-#[derive(Default)]
-struct Outcome(Mutex<(Option<Result<()>>, Option<Waker>)>);
-
-impl Outcome {
-    fn poll(&self, cx: &Context<'_>) -> Poll<Result<()>> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(result) = state.0.take() {
-            return Poll::Ready(result);
-        }
-        state.1 = Some(cx.waker().clone());
-        Poll::Pending
-    }
-}
-
-/// Tells the outcome whatever happens.
-struct Teller(Arc<Outcome>);
-
-impl Teller {
-    fn tell(&self, result: Result<()>) {
-        let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0.get_or_insert(result);
-        if let Some(waker) = state.1.take() {
-            waker.wake();
-        }
-    }
-}
-
-impl Drop for Teller {
-    fn drop(&mut self) {
-        self.tell(Err(Error::new(ErrorKind::Io, "the compaction was interrupted by a panic")));
-    }
-}
-
-async fn claim<S: Storage>(core: &Core<S>) -> Result<()> {
+/// Waits for the right to compact, and takes it.
+pub(crate) async fn claim<S: Storage>(core: &Core<S>) -> Result<Running<'_, S>> {
     loop {
         core.commit.until(Want::NotCompacting, Caller::Async).await?;
         let mut queue = core.commit.queue();
         core.commit.refusal(&queue)?;
         if !std::mem::replace(&mut queue.compacting, true) {
-            return Ok(());
+            return Ok(Running(core));
         }
     }
 }
 
-async fn run<S: Storage>(core: &Core<S>, extent: Extent) -> Result<()> {
-    let running = Running(core);
+async fn run<S: Storage>(running: Running<'_, S>, extent: Extent) -> Result<()> {
+    let core = running.0;
     let result = attempt(core, extent).await;
     match (&result, core.options.compact_at) {
         (Ok(Some(_)), Some(at)) => {
@@ -167,10 +118,10 @@ fn try_later<S: Storage>(core: &Core<S>) {
 async fn attempt<S: Storage>(core: &Core<S>, extent: Extent) -> Result<Option<Published>> {
     core.commit.take_turn(Duty::Rotate).await?;
     let Some(job) = Job::plan(core, extent) else { return Ok(None) };
-    let name = format::file_name(job.header.base, job.header.sequence);
-    // Whatever has that name already is not this compaction's to remove.
-    core.storage.create(&name).await?;
-    let table = match write(core, &job, &name).await {
+    // Whatever has its name already is not this compaction's to remove.
+    let file = SnapshotWriter::create(Arc::clone(&core.storage), job.header).await?;
+    let name = file.name().to_owned();
+    let table = match write(core, &job, file).await {
         Ok(table) => table,
         Err(error) => {
             // It never counted; a later opening would ignore and remove it as well.
@@ -216,7 +167,7 @@ impl<S: Storage> Job<S> {
         }
         let base = older.first().map_or(0, |t| t.sequence());
         let inputs = Parts { memtables: frozen.to_vec(), tables: tables.to_vec() };
-        let header = SnapshotHeader { store_id: core.store, epoch: core.epoch, base, sequence };
+        let header = SnapshotHeader { store_id: core.store, epoch: core.epoch(), base, sequence };
         Some(Self { inputs, header, covered_before })
     }
 
@@ -253,49 +204,25 @@ fn similar_neighbours(sizes: impl ExactSizeIterator<Item = u64>, tail: u64) -> u
     count
 }
 
-async fn write<S: Storage>(core: &Core<S>, job: &Job<S>, name: &str) -> Result<Arc<Table<S>>> {
+async fn write<S: Storage>(
+    core: &Core<S>,
+    job: &Job<S>,
+    mut file: SnapshotWriter<S>,
+) -> Result<Arc<Table<S>>> {
     let show = if job.header.base == 0 { Show::Documents } else { Show::Everything };
     let everything: KeyRange = (Bound::Unbounded, Bound::Unbounded);
     let mut merge = Merge::new(&job.inputs, u64::MAX, &everything, Direction::Forward, show);
-    let mut builder = SnapshotBuilder::new(job.header);
-    let mut unsynced = 0;
     while merge.advance().await? {
-        builder.push(merge.key(), merge.sequence(), merge.value())?;
-        if builder.output_len() >= WRITE_BYTES {
+        file.push(merge.key(), merge.sequence(), merge.value())?;
+        if file.is_full() {
             if core.gives_up_compaction() {
                 return Err(closed());
             }
-            let chunk = builder.take_output();
-            core.storage.append(name, &chunk).await?;
-            unsynced += chunk.len();
-            if unsynced >= SYNC_BYTES {
-                core.storage.sync(name).await?;
-                unsynced = 0;
-            }
+            file.write().await?;
             platform::breathe().await;
         }
     }
-    let finished = builder.finish(&job.drops())?;
-    core.storage.append(name, &finished.tail).await?;
-    core.storage.sync(name).await?;
-    // Only now: a power cut may keep the end of a file and lose what stands before it.
-    core.storage.append(name, &finished.footer).await?;
-    core.storage.sync(name).await?;
-    read_back(core, name, &finished.summary).await
-}
-
-/// Opens the file as any reader would, and compares all of it with what was meant to be written.
-async fn read_back<S: Storage>(core: &Core<S>, name: &str, written: &Summary) -> Result<Arc<Table<S>>> {
-    let opened = Table::open(Arc::clone(&core.storage), name, Arc::clone(&core.cache)).await?;
-    let table = match opened {
-        OpenOutcome::Table(table) => Arc::<Table<S>>::from(table),
-        OpenOutcome::NoFooter(error) => return Err(error),
-    };
-    if table.verify().await? != *written {
-        let message = "a new snapshot does not hold what was written to it; check the disk";
-        return Err(Error::corrupt(name, 0, message));
-    }
-    Ok(table)
+    file.finish(&job.drops(), &core.cache).await
 }
 
 async fn publish<S: Storage>(core: &Core<S>, job: Job<S>, table: Arc<Table<S>>) {

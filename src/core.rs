@@ -13,6 +13,7 @@ use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
 use crate::state::State;
 use crate::storage::{Storage, platform};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{self, Mutex, MutexGuard, PoisonError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub(crate) struct LiveFiles<S: Storage> {
     clean_up_wanted: bool,
     /// A pin of this record, until then: feeds of an earlier handle may be resumed.
     grace: Option<(u64, Instant)>,
+    /// What an import must go beyond, for snapshots that imports have left unfinished: epoch and sequence number.
+    pub(crate) beyond: (u64, u64),
     pub(crate) compactions: u64,
 }
 
@@ -64,7 +67,7 @@ pub(crate) struct Core<S: Storage> {
     pub(crate) cache: Arc<BlockCache>,
     pub(crate) report: Recovery,
     pub(crate) store: [u8; 16],
-    pub(crate) epoch: u64,
+    epoch: AtomicU64,
     /// Those who submit their writes, in the order of their coming.
     pub(crate) order: Arc<Order>,
     files: Mutex<LiveFiles<S>>,
@@ -123,6 +126,7 @@ impl<S: Storage> Core<S> {
             left_behind: grace.is_some(),
             clean_up_wanted: false,
             grace,
+            beyond: opened.beyond,
             compactions: 0,
         };
         Self {
@@ -133,7 +137,7 @@ impl<S: Storage> Core<S> {
             cache,
             report: opened.report,
             store: opened.store,
-            epoch: opened.epoch,
+            epoch: AtomicU64::new(opened.epoch),
             order: Arc::default(),
             files: Mutex::new(files),
         }
@@ -141,6 +145,16 @@ impl<S: Storage> Core<S> {
 
     pub(crate) fn files(&self) -> MutexGuard<'_, LiveFiles<S>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The epoch of the log: it grows when history is given up.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// An import has begun the log anew, in this epoch.
+    pub(crate) fn set_epoch(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Release);
     }
 
     /// Refuses once closed.
@@ -231,7 +245,7 @@ impl<S: Storage> Core<S> {
     /// Tells the next opening how far the sealed log goes. What a seal speaks of is durable, though a seal that was
     /// found at opening may not be so itself.
     async fn mark_end(&self) -> Result<()> {
-        let mark = EndMark { epoch: self.epoch, sequence: self.commit.queue().durable };
+        let mark = EndMark { epoch: self.epoch(), sequence: self.commit.queue().durable };
         let there = Files::list(&*self.storage).await?.end_marks;
         if mark.sequence == 0 || there == [mark] {
             return Ok(());

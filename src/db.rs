@@ -3,6 +3,7 @@
 mod batch;
 mod changes;
 mod collection;
+mod export;
 mod keys;
 mod scan;
 mod stats;
@@ -12,6 +13,7 @@ mod view;
 pub use batch::Batch;
 pub use changes::{Change, ChangeKind, Changes, Chunk, Confirmations, Feed};
 pub use collection::Collection;
+pub use export::Export;
 pub use keys::Keys;
 pub use scan::{Entry, Scan};
 pub use stats::Stats;

@@ -16,6 +16,8 @@ mod files;
 mod places;
 #[path = "js/reads.rs"]
 mod reads;
+#[path = "js/transfer.rs"]
+mod transfer;
 #[path = "js/writes.rs"]
 mod writes;
 
@@ -32,6 +34,8 @@ const SETTLED: &str = "type Settled<T> = T | Promise<T>;";
 
 /// How long whoever had the files before may take to let them go.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the tabs have, after a change of leader, to say which part of the log their feeds still need.
+const FEED_GRACE: Duration = Duration::from_secs(60);
 
 /// An open database.
 #[wasm_bindgen]
@@ -54,6 +58,7 @@ impl Engine {
         std::panic::set_hook(Box::new(|panic| wasm_bindgen::throw_str(&panic.to_string())));
         let options = Options::new()
             .durability(writes::durability_of(&durability))
+            .feed_grace(FEED_GRACE)
             .flush_interval(Duration::from_millis(whole(flush_interval)));
         let wanted = match storage.as_str() {
             "opfs" => Wanted::Opfs,

@@ -22,6 +22,7 @@
 //! to a platform), `log` (queue, group commit, writer, recovery), `snapshot`, `state` (what reads see), `compaction`,
 //! `core` and `db` (the handle), `blocking` (the same for blocking callers).
 
+mod aside;
 mod compaction;
 mod core;
 mod db;
@@ -31,6 +32,7 @@ mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod import;
 mod log;
 mod options;
 mod record;
@@ -44,9 +46,10 @@ mod verify;
 pub use db::{
     Accepted, Answer, Batch, Change, ChangeKind, Changes, Chunk, Collection, Confirmations, Db, Entry,
 };
-pub use db::{Feed, Keys, Origin, ReadView, Scan, Stats, Submission};
+pub use db::{Export, Feed, Keys, Origin, ReadView, Scan, Stats, Submission};
 pub use document::{MAX_COLLECTION_BYTES, MAX_KEY_BYTES};
 pub use error::{Error, ErrorKind, Result};
+pub use import::SnapshotSource;
 pub use log::lines::LogLines;
 pub use log::recovery::{Recovery, Torn};
 pub use options::{Durability, Environment, Limits, Options, Published, RecoveryMode};

@@ -1,7 +1,7 @@
 //! Snapshot files: building them and reading them in place.
 //!
 //! [`builder`] turns sorted entries into bytes and knows no storage; [`table`] finds single entries in a stored
-//! file, [`cursor`] walks over them in order, [`verify`] reads all of it. [`cache`] keeps blocks for all tables of a
+//! file, [`cursor`] walks over them in order, [`verify`] reads all of it, [`writing`] brings one onto the disk. [`cache`] keeps blocks for all tables of a
 //! database. None of them knows what a document is: keys and values are bytes.
 
 mod builder;
@@ -11,6 +11,7 @@ mod path;
 mod table;
 mod tally;
 mod verify;
+pub(crate) mod writing;
 
 pub(crate) use crate::format::snapshot::SnapshotHeader;
 pub(crate) use builder::SnapshotBuilder;
@@ -18,6 +19,7 @@ pub(crate) use cache::BlockCache;
 pub(crate) use cursor::{Direction, KeyRange, TableCursor};
 pub(crate) use table::{OpenOutcome, Table};
 pub(crate) use tally::Summary;
+pub(crate) use writing::SnapshotWriter;
 
 #[cfg(test)]
 mod tests;

@@ -105,6 +105,15 @@ impl<S: Storage> State<S> {
         *parts = Arc::new(next);
     }
 
+    /// Shows `table` and nothing else, as of `sequence`. Returns the files that were shown.
+    pub(crate) fn replace(&self, table: Arc<Table<S>>, sequence: u64) -> Vec<Arc<Table<S>>> {
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        let next = Parts { memtables: vec![Arc::default()], tables: vec![table] };
+        let replaced = std::mem::replace(&mut *parts, Arc::new(next));
+        self.visible.store(sequence, Ordering::Release);
+        replaced.tables.clone()
+    }
+
     /// A view of everything visible now.
     pub(crate) fn view(self: &Arc<Self>) -> View<S> {
         let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);

@@ -134,6 +134,8 @@ pub(crate) mod platform;
 pub use disk_async::AsyncDiskStorage;
 #[cfg(not(target_family = "wasm"))]
 pub use disk_sync::SyncDiskStorage;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use disk_sync::sync_dir;
 
 /// The face for callers that can wait on their thread.
 #[cfg(not(target_family = "wasm"))]

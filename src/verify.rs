@@ -61,8 +61,8 @@ async fn verify_files<S: Storage>(storage: &Arc<S>, files: &Files) -> Result<Ver
     let mut found = Verification::default();
     let cache = Arc::new(BlockCache::new(1 << 20));
     match files.open_snapshots(storage, &cache, &[]).await {
-        Ok((tables, _)) => {
-            for table in tables {
+        Ok(snapshots) => {
+            for table in snapshots.tables {
                 found.snapshots += 1;
                 found.bytes += table.file_len();
                 table.check(&mut |problem| found.damage.push(problem)).await;

@@ -38,6 +38,13 @@ pub(crate) struct Header {
     pub(crate) clients: Clients,
 }
 
+impl Header {
+    /// Whether the log begins anew here, behind the snapshot of an import or restore: no segment comes before.
+    pub(crate) fn begins_anew(&self) -> bool {
+        self.first > 1 && self.previous_len == 0
+    }
+}
+
 /// Closes a quiet log: everything up to `watermark` is durable. Takes no sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seal {

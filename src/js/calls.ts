@@ -14,6 +14,8 @@ import { Unsynced } from './unsynced.js';
 
 /** A call that so many leaders did not survive is likely the cause. */
 const LOSSES = 5;
+/** For how long a leader surely knows which writes of a silent client it has done, in ms. */
+const REMEMBERED = 240_000;
 
 export class Calls {
   /** The last durable sequence number that a leader told. */
@@ -242,8 +244,13 @@ export class Calls {
     });
   }
 
-  /** After a time in which the page stood still. */
-  awake(): void {
+  /** After a sleep of so many ms. A leader forgets a client in time: so no old write is asked again. */
+  awake(slept: number): void {
+    const now = performance.now();
+    for (const call of [...this.waiting.values()]) {
+      if (call.n !== undefined && call.deadline <= now) this.reject(call, this.overdue(call));
+    }
+    if (slept > REMEMBERED) this.unsynced.releaseCalls(Infinity);
     this.patience.awake();
   }
 }

@@ -34,6 +34,7 @@ export class Tab {
   private host: WorkerHost | undefined;
   /** A worker that was told to stop when the page was put to sleep. */
   private retired: WorkerHost | undefined;
+  private suspendedAt = 0;
   private term = '';
   private leads = false;
   private crashes: number[] = [];
@@ -226,6 +227,7 @@ export class Tab {
     void this.host?.stop();
     this.host?.over();
     this.retired = this.host;
+    this.suspendedAt = performance.now();
     this.host = undefined;
     this.leave();
   }
@@ -235,7 +237,7 @@ export class Tab {
     if (this.isClosed || this.follower !== undefined) return;
     this.retired?.terminate();
     this.retired = undefined;
-    this.calls.awake();
+    this.calls.awake(performance.now() - this.suspendedAt);
     this.join().catch(cause => this.failed(wrapped('io', 'the database could not be opened again', cause)));
   }
 

@@ -1,5 +1,6 @@
 //! The files of a database: which there are, and setting some aside.
 
+use super::replay::is_whole;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::end_mark::EndMark;
 use crate::format::{segment, snapshot};
@@ -20,6 +21,27 @@ pub(crate) struct SnapshotFile {
     pub(crate) base: u64,
     pub(crate) sequence: u64,
 }
+
+/// The snapshot files of a database, opened.
+pub(crate) struct Snapshots<S: Storage> {
+    /// Those that count, oldest first.
+    pub(crate) tables: Vec<Table<S>>,
+    /// Those that were never finished or have been replaced.
+    pub(crate) others: Vec<String>,
+    /// Those that imports have left behind which never happened.
+    pub(crate) staged: Vec<Staged>,
+}
+
+/// A snapshot of an import that never happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Staged {
+    pub(crate) name: String,
+    pub(crate) epoch: u64,
+    pub(crate) sequence: u64,
+}
+
+/// A header is mostly within so many bytes.
+const HEADER_READ: usize = 4096;
 
 /// A database's files, as one listing shows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,8 +88,7 @@ impl Files {
         self.end_marks.iter().map(|mark| mark.epoch).max().unwrap_or(0)
     }
 
-    /// Opens the snapshots that count, oldest first: from the beginning on, always the longest whole one that
-    /// continues. Returns them with the names of the others, which were never finished or have been replaced.
+    /// Opens the snapshots that count: from the beginning on, always the longest whole one that continues.
     ///
     /// `excluded` names files that turned out not to hold what they should.
     pub(crate) async fn open_snapshots<S: Storage>(
@@ -75,12 +96,12 @@ impl Files {
         storage: &Arc<S>,
         cache: &Arc<BlockCache>,
         excluded: &[String],
-    ) -> Result<(Vec<Table<S>>, Vec<String>)> {
-        let (mut tables, mut others) = (Vec::new(), Vec::new());
+    ) -> Result<Snapshots<S>> {
+        let mut found = Snapshots { tables: Vec::new(), others: Vec::new(), staged: Vec::new() };
         let mut covered = 0;
         for file in &self.snapshots {
             if file.base != covered || file.sequence <= covered || excluded.contains(&file.name) {
-                others.push(file.name.clone());
+                found.others.push(file.name.clone());
                 continue;
             }
             match Table::open(Arc::clone(storage), &file.name, Arc::clone(cache)).await? {
@@ -90,14 +111,45 @@ impl Files {
                             "the snapshot's name is not its own; rename it back or restore a backup";
                         return Err(Error::corrupt(file.name.clone(), 0, message));
                     }
+                    if self.is_staged(&**storage, &table).await? {
+                        let (epoch, sequence) = (table.epoch(), table.sequence());
+                        found.staged.push(Staged { name: file.name.clone(), epoch, sequence });
+                        continue;
+                    }
                     covered = table.sequence();
-                    tables.push(*table);
+                    found.tables.push(*table);
                 }
                 // Whether anything is missing without it, the log will tell.
-                OpenOutcome::NoFooter(_) => others.push(file.name.clone()),
+                OpenOutcome::NoFooter(_) => found.others.push(file.name.clone()),
             }
         }
-        Ok((tables, others))
+        Ok(found)
+    }
+
+    /// Whether the table is what an import has written and then not begun the log anew behind: the import never happened.
+    /// It is of an epoch that no segment is of.
+    pub(crate) async fn is_staged<S: Storage>(&self, storage: &S, table: &Table<S>) -> Result<bool> {
+        let mut any = false;
+        for file in self.segments.iter().rev().filter(|_| table.base() == 0) {
+            let mut bytes = storage.read_at(&file.name, 0, HEADER_READ).await?;
+            if bytes.len() == HEADER_READ {
+                // Rather than in pieces, for most headers are short.
+                bytes = match segment::read_header(&bytes) {
+                    Ok((header, _)) if header.carried == 0 => bytes,
+                    _ => storage.read_at(&file.name, 0, usize::MAX).await?,
+                };
+            }
+            match segment::read_header(&bytes) {
+                Ok((header, len)) if is_whole(&header, len, &bytes) => {
+                    any = true;
+                    if header.epoch >= table.epoch() {
+                        return Ok(false);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(any)
     }
 
     /// The segments that may hold records behind `covered`, by first sequence number; of each the generations,

@@ -11,6 +11,7 @@ use crate::format::clients::Clients;
 use crate::format::segment::Chain;
 use crate::options::{Durability, Options};
 use crate::record::Origin;
+use crate::snapshot::Table;
 use crate::state::State;
 use crate::storage::Storage;
 use crate::storage::platform::Signal;
@@ -146,7 +147,7 @@ impl<S: Storage> GroupCommit<S> {
     fn has_room(&self, queue: &Queue) -> bool {
         // A compaction that cannot keep up must not let memory grow without bound.
         let behind = self.options.compact_at.is_some_and(|at| queue.log_bytes > at.saturating_mul(4));
-        queue.pending_bytes() < self.options.buffer_limit && !(behind && queue.compacting)
+        queue.pending_bytes() < self.options.buffer_limit && !(behind && queue.compacting) && !queue.importing
     }
 
     fn accept(
@@ -300,6 +301,33 @@ impl<S: Storage> GroupCommit<S> {
         });
         *self.writer() = Some(writer);
         lead.end(result)
+    }
+
+    /// Begins the log anew at `chain` and shows `table` and nothing else. Nothing may be on its way: writes are held back.
+    /// Returns the segments and tables that were replaced.
+    pub(crate) async fn begin_anew(
+        &self,
+        epoch: u64,
+        chain: Chain,
+        table: Arc<Table<S>>,
+    ) -> Result<(Vec<Segment>, Vec<Arc<Table<S>>>)> {
+        self.wait(Want::Turn, true).await?;
+        let mut lead = Lead { commit: self, done: false };
+        let clients = self.queue().clients_now();
+        let Some(mut writer) = self.writer().take() else {
+            return lead.end(Err(read_only())).map(|()| Default::default());
+        };
+        if let Err(error) = writer.begin_anew(epoch, chain, clients).await {
+            return lead.end(Err(error)).map(|()| Default::default());
+        }
+        let active = writer.active().clone();
+        *self.writer() = Some(writer);
+        let mut queue = self.queue();
+        let segments = queue.begin_anew(chain, active);
+        let tables = self.state.replace(table, chain.last());
+        lead.done = true;
+        self.pass_on(queue);
+        Ok((segments, tables))
     }
 
     async fn write_out(

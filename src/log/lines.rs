@@ -76,7 +76,10 @@ impl<S: Storage> LogLines<S> {
         let mut note = None;
         while let Some(segment) = current {
             let next = self.next_whole(&mut groups).await?;
-            note = self.read_segment(&segment, next.as_ref(), visit)?;
+            // An import has replaced everything before the next one.
+            if next.as_ref().is_none_or(|next| !next.header.begins_anew()) {
+                note = self.read_segment(&segment, next.as_ref(), visit)?;
+            }
             current = next;
         }
         Ok(note)

@@ -114,6 +114,8 @@ pub(crate) struct Queue {
     /// Opening found many segments, as many crashes leave them: compact whatever their size.
     pub(crate) crowded: bool,
     pub(crate) compacting: bool,
+    /// An import is at work: writes wait for it.
+    pub(crate) importing: bool,
     pub(crate) closing: bool,
     pub(crate) closed: bool,
     pub(crate) failure: Option<Error>,
@@ -157,6 +159,7 @@ impl Queue {
             compact_due_at,
             crowded,
             compacting: false,
+            importing: false,
             closing: false,
             closed: false,
             failure: None,
@@ -316,6 +319,19 @@ impl Queue {
             Change::Drop { collection: dropped, .. } if **dropped == *collection.as_bytes() => Some(false),
             _ => None,
         })
+    }
+
+    /// The log goes on at `chain`, in the segment `active`, after what was written until now was replaced. Returns the
+    /// segments of that.
+    pub(crate) fn begin_anew(&mut self, chain: Chain, active: Segment) -> Vec<Segment> {
+        self.chain = chain;
+        self.durable = chain.last();
+        self.durable_end = Some(Place { name: active.name.clone(), offset: active.bytes, chain });
+        // Whoever looked for a document looks again.
+        self.last_removal = chain.last();
+        self.log_bytes = active.bytes;
+        self.sealed = false;
+        std::mem::replace(&mut self.segments, vec![active])
     }
 
     /// Stops all writing. What was accepted and is not durable fails.

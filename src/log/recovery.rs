@@ -4,7 +4,7 @@
 //! never stepped over; nothing is removed before a copy was read back or its replacement is durable; a crash at any
 //! moment of this leaves files that open the same way again.
 
-use super::files::{Files, remove_if_there};
+use super::files::{Files, Snapshots, Staged, remove_if_there};
 use super::replay::{Replayed, replay};
 use super::salvage;
 use super::take_over::make_writable;
@@ -58,6 +58,8 @@ pub(crate) struct Opened<S: Storage> {
     pub(crate) epoch: u64,
     /// What clients' writes were answered with.
     pub(crate) clients: Clients,
+    /// The highest epoch and sequence number of snapshots that imports have left unfinished.
+    pub(crate) beyond: (u64, u64),
     /// All segments that count, oldest first, the active one included.
     pub(crate) segments: Vec<Segment>,
     /// `None` when opened read-only.
@@ -82,8 +84,11 @@ pub(crate) async fn open<S: Storage>(
     if options.recovery == RecoveryMode::Salvage {
         return salvage::open(storage, cache, files).await;
     }
-    let Chosen { tables, stale_snapshots, memtable, replayed } =
+    let Chosen { tables, stale_snapshots, staged, memtable, mut replayed } =
         choose(&storage, options, &cache, files).await?;
+    let beyond = staged.iter().fold((0, 0), |(e, s), file| (file.epoch.max(e), file.sequence.max(s)));
+    // No later epoch may be one of these, should their removal not last.
+    replayed.newest_epoch = replayed.newest_epoch.max(beyond.0);
     let covered = tables.last().map_or(0, Table::sequence);
     let mut tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
     tables.reverse();
@@ -123,6 +128,10 @@ pub(crate) async fn open<S: Storage>(
         if !options.feed_grace.is_zero() {
             kept = replayed.replaced_segments(&*storage, files).await?;
         }
+        // First of all: in a later epoch they would count.
+        for file in &staged {
+            remove_if_there(&*storage, &file.name).await?;
+        }
         let recovered = make_writable(&storage, files, &replayed, store, &mut report).await?;
         remove_replaced(&*storage, files, &tables, &stale_snapshots, covered, &kept).await?;
         sealed = recovered.resumed;
@@ -137,13 +146,27 @@ pub(crate) async fn open<S: Storage>(
         writer = Some(recovered.writer);
     }
     let clients = replayed.clients;
-    Ok(Opened { tables, memtable, chain, time, store, epoch, clients, segments, writer, sealed, report })
+    Ok(Opened {
+        tables,
+        memtable,
+        chain,
+        time,
+        store,
+        epoch,
+        clients,
+        beyond,
+        segments,
+        writer,
+        sealed,
+        report,
+    })
 }
 
 /// The snapshots that count, oldest first, and the log behind them.
 struct Chosen<S: Storage> {
     tables: Vec<Table<S>>,
     stale_snapshots: Vec<String>,
+    staged: Vec<Staged>,
     memtable: Memtable,
     replayed: Replayed,
 }
@@ -153,12 +176,12 @@ impl<S: Storage> Chosen<S> {
         storage: &Arc<S>,
         files: &Files,
         mode: RecoveryMode,
-        (tables, stale_snapshots): (Vec<Table<S>>, Vec<String>),
+        Snapshots { tables, others: stale_snapshots, staged }: Snapshots<S>,
     ) -> Result<Self> {
         let covered = tables.last().map_or(0, Table::sequence);
         let memtable = Memtable::default();
         let replayed = replay(&**storage, files, covered, mode, &memtable).await?;
-        Ok(Self { tables, stale_snapshots, memtable, replayed })
+        Ok(Self { tables, stale_snapshots, staged, memtable, replayed })
     }
 }
 
@@ -174,7 +197,7 @@ async fn choose<S: Storage>(
     files: &Files,
 ) -> Result<Chosen<S>> {
     let found = files.open_snapshots(storage, cache, &[]).await?;
-    let doubtful: Vec<_> = found.0.iter().filter(|t| stands_beside_replaced(t, files, &found)).collect();
+    let doubtful: Vec<_> = found.tables.iter().filter(|t| stands_beside_replaced(t, files, &found)).collect();
     if doubtful.is_empty() {
         return Chosen::new(storage, files, options.recovery, found).await;
     }
@@ -184,7 +207,7 @@ async fn choose<S: Storage>(
         RecoveryMode::Strict => RecoveryMode::Strict,
         _ => RecoveryMode::TornTail,
     };
-    let reach = found.0.last().map_or(0, Table::sequence);
+    let reach = found.tables.last().map_or(0, Table::sequence);
     if options.read_only {
         return match Chosen::new(storage, files, options.recovery, found).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
@@ -228,7 +251,7 @@ async fn choose_without<S: Storage>(
 fn stands_beside_replaced<S: Storage>(
     table: &Table<S>,
     files: &Files,
-    (tables, others): &(Vec<Table<S>>, Vec<String>),
+    Snapshots { tables, others, .. }: &Snapshots<S>,
 ) -> bool {
     let stale = files.stale_segments(tables.last().map_or(0, Table::sequence));
     let mut old = files.snapshots.iter().filter(|f| others.contains(&f.name));
@@ -266,11 +289,11 @@ async fn open_verified<S: Storage>(
     storage: &Arc<S>,
     cache: &Arc<BlockCache>,
     files: &Files,
-) -> Result<(Vec<Table<S>>, Vec<String>)> {
+) -> Result<Snapshots<S>> {
     let mut excluded = Vec::new();
     'choose: loop {
         let found = files.open_snapshots(storage, cache, &excluded).await?;
-        for table in found.0.iter().filter(|table| stands_beside_replaced(table, files, &found)) {
+        for table in found.tables.iter().filter(|table| stands_beside_replaced(table, files, &found)) {
             match table.verify().await {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Corrupt => {

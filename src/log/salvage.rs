@@ -70,7 +70,12 @@ pub(crate) async fn open<S: Storage>(
     let mut found = Found::default();
     for file in &files.snapshots {
         match Table::open(Arc::clone(&storage), &file.name, Arc::clone(&cache)).await {
-            Ok(OpenOutcome::Table(table)) => add_snapshot(&table, &mut found).await,
+            Ok(OpenOutcome::Table(table)) => {
+                // What a finished import would have brought.
+                if !files.is_staged(&*storage, &table).await.unwrap_or(false) {
+                    add_snapshot(&table, &mut found).await;
+                }
+            }
             Ok(OpenOutcome::NoFooter(error)) => found.damage.push(error),
             Err(error) => report(error, &mut found)?,
         }
@@ -96,6 +101,7 @@ pub(crate) async fn open<S: Storage>(
         store: [0; 16],
         epoch: 0,
         clients: Clients::default(),
+        beyond: (0, 0),
         segments: Vec::new(),
         writer: None,
         sealed: true,

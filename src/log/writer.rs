@@ -132,6 +132,21 @@ impl<S: Storage> LogWriter<S> {
         self.sync().await
     }
 
+    /// Begins the log anew at `chain`, behind a snapshot, in a new epoch. Returns the segment that was active.
+    pub(crate) async fn begin_anew(&mut self, epoch: u64, chain: Chain, clients: Clients) -> Result<Segment> {
+        let header = Header {
+            store: self.store,
+            epoch,
+            first: chain.next,
+            previous: chain.previous,
+            previous_len: 0,
+            carried: 0,
+            clients,
+        };
+        let next = Self::create(Arc::clone(&self.storage), &header, 0, &[], chain).await?;
+        Ok(std::mem::replace(self, next).active)
+    }
+
     /// Moves on to a new segment, whose header keeps `clients`: what they were answered with up to here. Returns the one
     /// that is complete now, all of it durable.
     pub(crate) async fn rotate(&mut self, clients: Clients) -> Result<Segment> {

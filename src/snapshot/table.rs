@@ -103,8 +103,7 @@ impl<S: Storage> Table<S> {
         self.footer.header.store_id
     }
 
-    #[cfg(test)]
-    pub(super) fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.footer.header.epoch
     }
 
@@ -247,6 +246,11 @@ impl<S: Storage> Table<S> {
         let span = Span { offset: block_offset(child), len: child.block_len };
         let bytes = self.read(span).await?;
         Block::open(&bytes, kind).ok_or_else(|| self.damaged(span.offset))
+    }
+
+    /// The file's bytes as they stand, of a range inside it.
+    pub(crate) async fn bytes(&self, offset: u64, len: usize) -> Result<Bytes> {
+        self.read(Span { offset, len: len as u64 }).await
     }
 
     /// The bytes of a span inside the file, all of them.

@@ -9,7 +9,8 @@ mod file;
 
 use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
-use directory::{Lock, check_file, make_dir, make_folder, require_dir, scan, sync_dir};
+pub(crate) use directory::sync_dir;
+use directory::{Lock, check_file, make_dir, make_folder, require_dir, scan};
 use file::OpenFile;
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};

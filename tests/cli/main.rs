@@ -10,6 +10,7 @@ mod documents;
 mod load;
 mod load_documents;
 mod refusals;
+mod restore;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -130,7 +131,8 @@ fn last_segment(dir: &Path) -> PathBuf {
 #[test]
 fn help_is_no_failure_and_every_command_has_one() {
     let help = run(&["--help"]).ok();
-    for name in ["put", "get", "del", "drop", "scan", "load", "stats", "verify", "compact", "log"] {
+    for name in ["put", "get", "del", "drop", "scan", "load", "stats", "verify", "compact", "log", "restore"]
+    {
         assert!(help.contains(&format!("\n  {name} ")), "{name}: {help}");
         let own = run(&[name, "--help"]).ok();
         assert!(own.contains("Example"), "{own}");

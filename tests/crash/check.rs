@@ -36,7 +36,7 @@ fn holds_a_prefix<S: Storage>(db: &Db<S>, history: &History, acknowledged: usize
     if write < acknowledged {
         return Err(format!("write {acknowledged} was acknowledged, but only {write} are there"));
     }
-    holds(db, &history.0[write].1)?;
+    holds(db, &history.writes[write].1)?;
     Ok(write)
 }
 
@@ -90,13 +90,21 @@ pub struct Recovered {
     pub history: History,
 }
 
-/// Opens what a process sees of `disk` for writing, goes on writing, closes and opens again.
-pub fn write(disk: &Disk, history: &History, acknowledged: usize, compact: Compact) -> Verdict<Recovered> {
-    let mut driver = Driver::open(disk, History(Vec::new()), options())
-        .map_err(|error| format!("writing refused: {error}"))?;
+/// Opens what a process sees of `disk` for writing, goes on writing, closes and opens again. `acknowledged` is the write that
+/// must be there, `answered` the last one of which a client that is told nothing again knows.
+pub fn write(
+    disk: &Disk,
+    history: &History,
+    acknowledged: usize,
+    answered: usize,
+    compact: Compact,
+) -> Verdict<Recovered> {
+    let mut driver =
+        Driver::open(disk, History::new(), options()).map_err(|error| format!("writing refused: {error}"))?;
     let write = holds_a_prefix(driver.db(), history, acknowledged)?;
     driver.adopt(history.until(write));
     driver.acknowledge();
+    driver.send_again(&history.sent, answered)?;
     is_sound(driver.db())?;
     only_needed_files(&driver)?;
     keeps_what_it_set_aside(disk, &driver)?;
@@ -111,7 +119,7 @@ pub fn write(disk: &Disk, history: &History, acknowledged: usize, compact: Compa
         driver.edit(&put("after", "the compaction", write));
         only_needed_files(&driver)?;
     }
-    holds(driver.db(), &driver.history().0[driver.history().last()].1)?;
+    holds(driver.db(), &driver.history().writes[driver.history().last()].1)?;
     driver.close();
     driver.start();
     let recovery = driver.db().recovery();

@@ -146,10 +146,11 @@ impl Explorer {
         self.tally.written += 1;
         let acknowledged = settled.unwrap_or(run.acknowledged);
         let compact = [Compact::Never, Compact::AtOnce, Compact::AfterWrites][self.chance.below(3)];
-        let recovered = match guarded(|| check::write(disk, run.history, acknowledged, compact)) {
-            Ok(recovered) => recovered,
-            Err(why) => return self.fail(path, &disk.all(), &why),
-        };
+        let recovered =
+            match guarded(|| check::write(disk, run.history, acknowledged, run.acknowledged, compact)) {
+                Ok(recovered) => recovered,
+                Err(why) => return self.fail(path, &disk.all(), &why),
+            };
         let deeper = settled.is_none() || self.chance.next().is_multiple_of(self.effort.recover_one_in);
         if run.depth < MAX_DEPTH && deeper {
             let path = format!("{path}; recovery");

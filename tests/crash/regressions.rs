@@ -35,7 +35,7 @@ fn kill_then_cut(compact: Compact, body: impl FnOnce(&mut Driver)) {
         if !disk.is_volatile() {
             return;
         }
-        let recovered = check::write(disk, &history, acknowledged, compact).unwrap();
+        let recovered = check::write(disk, &history, acknowledged, acknowledged, compact).unwrap();
         let (mut disk, mut acknowledged) = (disk.clone(), acknowledged);
         for effect in &recovered.effects {
             disk.apply(effect);
@@ -102,7 +102,7 @@ fn a_compaction_right_after_recovery_covers_what_it_claims_to() {
     });
     moments(&effects, &mut |disk, acknowledged, effect| {
         let disk = Disk::settled(&disk.all());
-        check::write(&disk, &history, acknowledged, Compact::AtOnce)
+        check::write(&disk, &history, acknowledged, acknowledged, Compact::AtOnce)
             .unwrap_or_else(|why| panic!("{why}, after {effect:.60?}"));
     });
 }

@@ -2,8 +2,10 @@
 
 use crate::disk::Disk;
 use crate::recording::{Effect, Opened, RecordingStorage};
+use crate::support::block_on;
+use crate::support::snapshots::{SnapshotBytes, export};
 use pumice::blocking::{Db, ReadView};
-use pumice::{Durability, Environment, Options, Result};
+use pumice::{Answer, Batch, Durability, Environment, MemoryStorage, Options, Origin, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,32 +13,58 @@ use std::time::Duration;
 
 pub type Model = BTreeMap<(String, String), String>;
 
-/// What the database holds after each write, and the sequence number of that write. The first entry is before any.
+/// What happened to a database.
 #[derive(Clone)]
-pub struct History(pub Vec<(u64, Arc<Model>)>);
+pub struct History {
+    /// What it holds after each write, and the sequence number of that write. The first entry is before any.
+    pub writes: Vec<(u64, Arc<Model>)>,
+    /// What a client has sent.
+    pub sent: Vec<Sent>,
+}
+
+/// A client's call and its answer.
+#[derive(Clone)]
+pub struct Sent {
+    call: Call,
+    number: u64,
+    /// The history's last write once it was done. It is that write unless it had nothing to do.
+    write: usize,
+    answer: Answer,
+}
+
+#[derive(Clone)]
+enum Call {
+    Batch(Vec<Edit>),
+    Delete(&'static str, String),
+}
 
 impl History {
     pub fn new() -> Self {
-        Self(vec![(0, Arc::default())])
+        Self { writes: vec![(0, Arc::default())], sent: Vec::new() }
     }
 
     /// The number of the write that resolved to `sequence`.
     pub fn at(&self, sequence: u64) -> Option<usize> {
-        self.0.binary_search_by_key(&sequence, |(s, _)| *s).ok()
+        self.writes.binary_search_by_key(&sequence, |(s, _)| *s).ok()
     }
 
     pub fn last(&self) -> usize {
-        self.0.len() - 1
+        self.writes.len() - 1
     }
 
+    /// What a database that goes up to that write holds.
     pub fn until(&self, write: usize) -> Self {
-        Self(self.0[..=write].to_vec())
+        Self { writes: self.writes[..=write].to_vec(), sent: Vec::new() }
+    }
+
+    fn last_sequence(&self) -> u64 {
+        self.writes.last().map_or(0, |(sequence, _)| *sequence)
     }
 
     fn push(&mut self, sequence: u64, edit: impl FnOnce(&mut Model)) {
-        let mut model = self.0.last().map(|(_, model)| Model::clone(model)).unwrap_or_default();
+        let mut model = self.writes.last().map(|(_, model)| Model::clone(model)).unwrap_or_default();
         edit(&mut model);
-        self.0.push((sequence, Arc::new(model)));
+        self.writes.push((sequence, Arc::new(model)));
     }
 }
 
@@ -79,7 +107,45 @@ pub fn text(len: usize) -> String {
     format!("\"{}\"", "x".repeat(len))
 }
 
+async fn snapshot_of(edits: &[Edit]) -> Result<SnapshotBytes> {
+    let db = pumice::Db::open_with(MemoryStorage::new(), options()).await?;
+    db.batch(|batch| edits.iter().try_for_each(|edit| edit.put_into(batch))).await?;
+    export(&db).await
+}
+
+impl Sent {
+    fn had_nothing_to_do(&self) -> bool {
+        self.answer == Answer::Deleted(false)
+    }
+}
+
+impl Call {
+    fn change(&self, model: &mut Model) {
+        match self {
+            Self::Batch(edits) => edits.iter().for_each(|edit| edit.change(model)),
+            Self::Delete(c, k) => Edit::Delete(c, k.clone()).change(model),
+        }
+    }
+
+    /// How many records it takes.
+    fn records(&self) -> u64 {
+        match self {
+            Self::Batch(edits) if edits.len() > 1 => edits.len() as u64 + 2,
+            _ => 1,
+        }
+    }
+}
+
 impl Edit {
+    fn put_into(&self, batch: &mut Batch) -> Result<()> {
+        match self {
+            Self::Put(c, k, v) => batch.put_raw(c, k, v)?,
+            Self::Delete(c, k) => batch.delete(c, k)?,
+            Self::Drop(c) => batch.drop_collection(c)?,
+        };
+        Ok(())
+    }
+
     fn change(&self, model: &mut Model) {
         match self {
             Self::Put(c, k, v) => {
@@ -146,7 +212,7 @@ impl Driver {
                     return;
                 }
                 // One record, and nobody else writes.
-                self.history.0.last().map_or(0, |(s, _)| *s) + 1
+                self.history.last_sequence() + 1
             }
             Edit::Drop(c) => db.collection(c).drop_all().unwrap(),
         };
@@ -175,17 +241,102 @@ impl Driver {
     }
 
     fn write_batch(&mut self, edits: &[Edit], durability: Durability) {
-        let written = self.db().with_durability(durability).batch(|batch| {
-            for edit in edits {
-                match edit {
-                    Edit::Put(c, k, v) => batch.put_raw(c, k, v)?,
-                    Edit::Delete(c, k) => batch.delete(c, k)?,
-                    Edit::Drop(c) => batch.drop_collection(c)?,
-                };
-            }
-            Ok(())
-        });
+        let written = self
+            .db()
+            .with_durability(durability)
+            .batch(|batch| edits.iter().try_for_each(|edit| edit.put_into(batch)));
         self.history.push(written.unwrap(), |model| edits.iter().for_each(|edit| edit.change(model)));
+    }
+
+    /// Imports a snapshot of these documents.
+    pub fn import(&mut self, edits: &[Edit]) {
+        self.try_import(edits).unwrap();
+        let sequence = self.db().sequence();
+        self.history.push(sequence, |model| {
+            model.clear();
+            edits.iter().for_each(|edit| edit.change(model));
+        });
+        self.acknowledge();
+    }
+
+    pub fn try_import(&self, edits: &[Edit]) -> Result<()> {
+        let file = block_on(snapshot_of(edits))?;
+        block_on(self.db().as_async().import_snapshot(file))
+    }
+
+    /// A client sends a batch, and gets its answer.
+    pub fn send(&mut self, edits: &[Edit]) {
+        self.send_call(Call::Batch(edits.to_vec()), Durability::Disk);
+        self.acknowledge();
+    }
+
+    /// The same, with an answer before it is durable.
+    pub fn send_buffered(&mut self, edits: &[Edit]) {
+        self.send_call(Call::Batch(edits.to_vec()), Durability::Buffered);
+    }
+
+    pub fn send_delete(&mut self, collection: &'static str, key: impl ToString) {
+        self.send_call(Call::Delete(collection, key.to_string()), Durability::Disk);
+        self.acknowledge();
+    }
+
+    fn send_call(&mut self, call: Call, durability: Durability) {
+        let number = self.history.sent.len() as u64 + 1;
+        // The client has had the answers of all but a few.
+        let answer = self.call(&call, number, number.saturating_sub(6), durability);
+        let before = self.history.last_sequence();
+        let sequence = match answer {
+            Answer::Written(sequence) => sequence,
+            Answer::Deleted(there) => before + u64::from(there),
+        };
+        if sequence > before {
+            self.history.push(sequence, |model| call.change(model));
+        }
+        self.history.sent.push(Sent { call, number, write: self.history.last(), answer });
+    }
+
+    fn call(&self, call: &Call, number: u64, done: u64, durability: Durability) -> Answer {
+        let db = self.db().as_async().with_durability(durability);
+        let origin = Some(Origin { client: "the client".into(), number, done });
+        let submission = match call {
+            Call::Delete(collection, key) => db.submit_delete(collection, key, origin),
+            Call::Batch(edits) => {
+                let mut batch = db.new_batch();
+                edits.iter().for_each(|edit| edit.put_into(&mut batch).unwrap());
+                db.submit(batch, origin)
+            }
+        };
+        block_on(submission.unwrap().settled()).unwrap()
+    }
+
+    /// After a crash, the client sends again, in order, what it may have no answer to: all behind the write `answered`.
+    /// What is there must be answered as before, and not be done again.
+    pub fn send_again(&mut self, sent: &[Sent], answered: usize) -> std::result::Result<(), String> {
+        let there = self.history.last();
+        let again =
+            sent.iter().filter(|s| s.write > answered || (s.had_nothing_to_do() && s.write == answered));
+        let done = again.clone().next().map_or(0, |first| first.number);
+        for sent in again {
+            let answer = self.call(&sent.call, sent.number, done, Durability::Disk);
+            if answer != sent.answer {
+                let Sent { number, answer: before, .. } = sent;
+                return Err(format!(
+                    "call {number}, of {}, was answered {before:?}, then {answer:?}",
+                    sent.write
+                ));
+            }
+            if sent.write > there && !sent.had_nothing_to_do() {
+                let sequence = self.history.last_sequence() + sent.call.records();
+                self.history.push(sequence, |model| sent.call.change(model));
+            }
+            self.history.sent.push(sent.clone());
+            let (sequence, wanted) = (self.db().sequence(), self.history.last_sequence());
+            if sequence != wanted {
+                return Err(format!("call {} led to record {sequence} instead of {wanted}", sent.number));
+            }
+            self.acknowledge();
+        }
+        Ok(())
     }
 
     pub fn sync(&mut self) {

@@ -36,7 +36,7 @@ fn cut_the_power(
     met: &mut HashSet<Vec<u64>>,
     killed_after: &str,
 ) {
-    let recovered = check::write(killed, history, acknowledged, Compact::Never).unwrap();
+    let recovered = check::write(killed, history, acknowledged, acknowledged, Compact::Never).unwrap();
     let (mut disk, mut acknowledged) = (killed.clone(), acknowledged);
     for effect in &recovered.effects {
         disk.apply(effect);

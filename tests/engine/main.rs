@@ -11,6 +11,7 @@ mod disk;
 mod edges;
 mod end_mark;
 mod faults;
+mod feeds;
 mod golden;
 mod losses;
 mod model;
@@ -20,3 +21,4 @@ mod stress;
 mod submit;
 #[path = "../support/mod.rs"]
 mod support;
+mod transfer;

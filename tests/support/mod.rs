@@ -12,6 +12,7 @@ pub mod medium;
 pub mod page_cache;
 pub mod pause;
 pub mod sealed;
+pub mod snapshots;
 pub mod watchdog;
 
 use std::future::Future;

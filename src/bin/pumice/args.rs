@@ -36,6 +36,7 @@ pub(crate) enum Command {
     Verify(Verify),
     Compact(Compact),
     Log(Log),
+    Restore(Restore),
 }
 
 /// Store one document, replacing any before it
@@ -216,4 +217,18 @@ pub(crate) struct Log {
     /// Print header and seal lines too
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// Make a database of a snapshot file
+///
+/// The file is checked completely first. The database is built beside DB and is there when it is complete; DB must not
+/// be there, or be an empty directory.
+#[derive(Args)]
+#[command(after_help = "Example:\n  pumice restore notes.snapshot app")]
+pub(crate) struct Restore {
+    /// The snapshot file
+    #[arg(value_name = "SNAPSHOTFILE")]
+    pub(crate) snapshot: PathBuf,
+    /// The new database's directory
+    pub(crate) db: PathBuf,
 }

@@ -8,6 +8,7 @@ mod log;
 mod output;
 mod read;
 mod report;
+mod restore;
 mod write;
 
 use args::{Cli, Command};
@@ -54,5 +55,6 @@ fn run(command: Command, notes: &mut Notes) -> pumice::Result<Outcome> {
         Command::Verify(args) => report::verify(&args, notes),
         Command::Compact(args) => write::compact(&args, notes),
         Command::Log(args) => log::log(&args, notes),
+        Command::Restore(args) => restore::restore(&args),
     }
 }

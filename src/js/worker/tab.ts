@@ -127,6 +127,10 @@ export class Tab {
         return engine.stats();
       case 'log':
         return mapped(engine.log(call.bytes), text => new TextDecoder().decode(text));
+      case 'export':
+        return exported(engine);
+      case 'import':
+        return engine.import(call.file);
       case 'feed':
         return this.feed(call.feed, call.after ?? engine.durable, call.collection);
       case 'seen':
@@ -142,7 +146,7 @@ export class Tab {
       case 'ping':
         return undefined;
       default:
-        throw new Failure('unsupported', `the leader does not know \`${call.op}\``);
+        throw new Failure('unsupported', `the leader does not know \`${(call as Call).op}\``);
     }
   }
 
@@ -174,6 +178,18 @@ export class Tab {
 /** What the last opening set aside. */
 export const recovered = ({ torn }: Engine): Pick<StatusMessage, 'recovered'> =>
   torn ? { recovered: { tornBytes: torn[0], quarantined: torn[1] } } : {};
+
+/** The pieces go into blobs as they come, so that the browser may keep them out of memory. */
+const exported = async (engine: Engine): Promise<Blob> => {
+  const exporter = await engine.export();
+  try {
+    const pieces: Blob[] = [];
+    for (let piece = await exporter.next(); piece; piece = await exporter.next()) pieces.push(new Blob([piece as Uint8Array<ArrayBuffer>]));
+    return new Blob(pieces, { type: 'application/octet-stream' });
+  } finally {
+    exporter.free();
+  }
+};
 
 const mapped = <A, B>(value: A | Promise<A>, map: (value: A) => B): B | Promise<B> =>
   value instanceof Promise ? value.then(map) : map(value);

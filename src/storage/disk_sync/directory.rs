@@ -204,7 +204,7 @@ impl Drop for Lock {
 }
 
 /// Makes the names in the directory survive a power cut.
-pub(super) fn sync_dir(dir: &Path) -> Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
     open_and_sync(dir).map_err(|e| failed("sync the directory", dir, e))
 }
 

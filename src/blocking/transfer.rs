@@ -1,0 +1,195 @@
+//! Snapshot files on the file system: writing one, bringing one in, and making a database of one.
+
+use super::Db;
+use crate::error::{Error, ErrorKind, Result};
+use crate::import::{self, SnapshotSource, open_verified};
+use crate::log::group_commit::Caller;
+use crate::options::{Limits, Options};
+use crate::snapshot::Table;
+use crate::storage::platform::block_on;
+use crate::storage::{Storage, SyncDiskStorage, sync_dir};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A snapshot file on the file system.
+struct FileSource {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+impl FileSource {
+    fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| failed("open", path, e))?;
+        if !file.metadata().map_err(|e| failed("open", path, e))?.is_file() {
+            let message = format!("{} is not a file; name a snapshot file", path.display());
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        Ok(Self { path: path.to_owned(), file: Mutex::new(file) })
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&mut File) -> io::Result<T>) -> Result<T> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        read(&mut file).map_err(|e| failed("read", &self.path, e))
+    }
+}
+
+impl SnapshotSource for FileSource {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    async fn len(&self) -> Result<u64> {
+        self.with(|file| file.seek(SeekFrom::End(0)))
+    }
+
+    async fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.with(|file| {
+            file.seek(SeekFrom::Start(offset))?;
+            let mut bytes = Vec::new();
+            file.take(len as u64).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        })
+    }
+}
+
+impl<S: Storage> Db<S> {
+    /// Writes the whole database to the new file `path`, as one snapshot, and reads it back. Writers and readers go on
+    /// meanwhile. The file is there only when it is complete and durable.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when there is something at `path` already; otherwise when the
+    /// database cannot be read or the file not be written.
+    pub fn export_snapshot(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(taken(path));
+        }
+        let part = beside(path, "part")?;
+        let written = self.write_snapshot(&part).and_then(|()| publish(&part, path));
+        if written.is_err() {
+            // It may not even be there.
+            let _ = fs::remove_file(&part);
+        }
+        written
+    }
+
+    fn write_snapshot(&self, part: &Path) -> Result<()> {
+        let mut export = block_on(self.0.export_as(Caller::Blocking))?;
+        // What another export left here that was killed is no longer wanted.
+        let mut file = File::create(part).map_err(|e| failed("create", part, e))?;
+        while let Some(chunk) = block_on(export.next_chunk())? {
+            file.write_all(&chunk).map_err(|e| failed("write", part, e))?;
+        }
+        file.sync_all().map_err(|e| failed("sync", part, e))?;
+        let limits = Limits { max_value_bytes: usize::MAX, max_depth: usize::MAX };
+        let table = block_on(open_verified(FileSource::open(part)?, &limits))?;
+        if Some(table.summary()) == export.summary() {
+            return Ok(());
+        }
+        let message = "the exported snapshot does not hold what was written to it; check the disk";
+        Err(Error::corrupt(part.display().to_string(), 0, message))
+    }
+
+    /// Replaces everything that the database holds by the contents of the snapshot file `path`, all or nothing.
+    ///
+    /// # Errors
+    /// As for [`Db::import_snapshot`](crate::Db::import_snapshot).
+    pub fn import_snapshot(&self, path: impl AsRef<Path>) -> Result<()> {
+        block_on(import::import(self.0.core(), FileSource::open(path.as_ref())?))
+    }
+}
+
+impl Db<SyncDiskStorage> {
+    /// Makes a database in the directory `dir` of the snapshot file `snapshot`: the documents under their sequence numbers,
+    /// and the same store, one epoch further. It is built beside `dir` and is there when it is complete and durable.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when `dir` is anything but missing or an empty directory, and as for
+    /// [`Db::import_snapshot`](crate::Db::import_snapshot).
+    pub fn restore(snapshot: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<()> {
+        let dir = std::path::absolute(dir.as_ref()).map_err(|e| failed("open", dir.as_ref(), e))?;
+        check_free(&dir)?;
+        let source = FileSource::open(snapshot.as_ref())?;
+        let table = block_on(open_verified(source, &Limits::default()))?;
+        let staging = beside(&dir, "restoring")?;
+        if fs::symlink_metadata(&staging).is_ok() {
+            // Of a restore that was killed. One that is at work has it locked.
+            block_on(SyncDiskStorage::open(&staging)?.close())?;
+            fs::remove_dir_all(&staging).map_err(|e| failed("remove", &staging, e))?;
+        }
+        let built = build(&table, &staging).and_then(|()| {
+            if dir.is_dir() {
+                fs::remove_dir(&dir).map_err(|_| taken(&dir))?;
+            }
+            fs::rename(&staging, &dir).map_err(|e| failed("rename to", &dir, e))?;
+            dir.parent().map_or(Ok(()), sync_dir)
+        });
+        if built.is_err() {
+            // It may not even be there.
+            let _ = fs::remove_dir_all(&staging);
+        }
+        built
+    }
+}
+
+fn build<R: Storage>(table: &Table<R>, staging: &Path) -> Result<()> {
+    let storage = Arc::new(SyncDiskStorage::open(staging)?);
+    let restored = block_on(import::restore(&storage, table));
+    let closed = block_on(storage.close());
+    restored?;
+    closed?;
+    // Opened as anyone would, and closed in order.
+    Db::open_with(SyncDiskStorage::open(staging)?, Options::new())?.close()
+}
+
+/// Gives the complete file `part` its name, which nothing has.
+fn publish(part: &Path, path: &Path) -> Result<()> {
+    match fs::hard_link(part, path) {
+        Ok(()) => fs::remove_file(part).map_err(|e| failed("remove", part, e))?,
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(taken(path)),
+        // Not every file system has links. A file made now that was not there is this one's to replace.
+        Err(_) => {
+            let reserved = OpenOptions::new().write(true).create_new(true).open(path);
+            reserved.map_err(|e| failed("create", path, e))?;
+            fs::rename(part, path).map_err(|e| failed("rename to", path, e))?;
+        }
+    }
+    parent(path).map_or(Ok(()), sync_dir)
+}
+
+/// A hidden name in the same directory.
+fn beside(path: &Path, what: &str) -> Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| {
+        Error::new(ErrorKind::InvalidArgument, format!("{} has no name; choose another path", path.display()))
+    })?;
+    Ok(path.with_file_name(format!(".{}.{what}", name.to_string_lossy())))
+}
+
+fn parent(path: &Path) -> Option<&Path> {
+    let parent = path.parent()?;
+    Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
+/// Refuses whatever is there, but for an empty directory.
+fn check_free(dir: &Path) -> Result<()> {
+    match fs::symlink_metadata(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(failed("open", dir, e)),
+        Ok(metadata) if metadata.is_dir() => {
+            let first = fs::read_dir(dir).map_err(|e| failed("open", dir, e))?.next();
+            first.map_or(Ok(()), |_| Err(taken(dir)))
+        }
+        Ok(_) => Err(taken(dir)),
+    }
+}
+
+fn taken(path: &Path) -> Error {
+    let message = format!("there is something at {} already; choose another path", path.display());
+    Error::new(ErrorKind::InvalidArgument, message)
+}
+
+fn failed(action: &str, path: &Path, source: io::Error) -> Error {
+    Error::io(action, path.display().to_string(), source)
+}

@@ -1,0 +1,125 @@
+//! A snapshot file from outside: read in place, wherever it is, and verified before any of it is believed.
+
+use crate::document::{check_collection, check_key, minify, split_sort_key};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::snapshot::HEADER_MAGIC;
+use crate::options::Limits;
+use crate::snapshot::{BlockCache, OpenOutcome, Table};
+use crate::storage::{Storage, platform};
+use std::sync::Arc;
+
+/// Where a snapshot file is read from.
+#[allow(async_fn_in_trait)] // As for `Storage`.
+pub trait SnapshotSource: platform::MaybeShared + 'static {
+    /// What messages call it.
+    fn name(&self) -> String {
+        "the snapshot file".to_owned()
+    }
+
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    async fn len(&self) -> Result<u64>;
+
+    /// The bytes from `offset` on, `len` of them or as many as there are.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    async fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>>;
+}
+
+/// The source as a storage of one file, for what reads tables.
+pub(crate) struct Outside<R>(R);
+
+impl<R: SnapshotSource> Outside<R> {
+    fn refuse<T>() -> Result<T> {
+        Err(Error::new(ErrorKind::ReadOnly, "a snapshot file from outside is only read"))
+    }
+}
+
+impl<R: SnapshotSource> Storage for Outside<R> {
+    async fn list(&self) -> Result<Vec<String>> {
+        Ok(vec![self.0.name()])
+    }
+
+    async fn len(&self, _name: &str) -> Result<u64> {
+        self.0.len().await
+    }
+
+    async fn read_at(&self, _name: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.0.read_at(offset, len).await
+    }
+
+    async fn create(&self, _name: &str) -> Result<()> {
+        Self::refuse()
+    }
+
+    async fn append(&self, _name: &str, _bytes: &[u8]) -> Result<()> {
+        Self::refuse()
+    }
+
+    async fn sync(&self, _name: &str) -> Result<()> {
+        Self::refuse()
+    }
+
+    async fn truncate(&self, _name: &str, _len: u64) -> Result<()> {
+        Self::refuse()
+    }
+
+    async fn remove(&self, _name: &str) -> Result<()> {
+        Self::refuse()
+    }
+}
+
+/// Opens the snapshot and reads all of it.
+///
+/// # Errors
+/// [`InvalidArgument`](ErrorKind::InvalidArgument) when it is no full snapshot of Pumice,
+/// [`Version`](ErrorKind::Version) when a newer one wrote it, [`Corrupt`](ErrorKind::Corrupt) when it is damaged or holds
+/// what no database does, [`TooLarge`](ErrorKind::TooLarge) when a document is over `limits`.
+pub(crate) async fn open_verified<R: SnapshotSource>(
+    source: R,
+    limits: &Limits,
+) -> Result<Arc<Table<Outside<R>>>> {
+    let name = source.name();
+    let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidArgument, format!("{name} {why}")));
+    let magic = source.read_at(0, HEADER_MAGIC.len()).await?;
+    if magic != HEADER_MAGIC {
+        return refuse("is no snapshot of Pumice");
+    }
+    let cache = Arc::new(BlockCache::new(1 << 20));
+    let table = match Table::open(Arc::new(Outside(source)), &name, cache).await? {
+        OpenOutcome::Table(table) => Arc::new(*table),
+        OpenOutcome::NoFooter(error) => return Err(error),
+    };
+    if table.base() != 0 {
+        return refuse("holds only what changed after an earlier snapshot; a full one is needed");
+    }
+    let (mut refused, mut damage) = (None, None);
+    let mut check = |key: &[u8], _: u64, value: Option<&[u8]>| {
+        if refused.is_none() {
+            refused = check_entry(&name, key, value, limits).err();
+        }
+    };
+    let mut keep = |problem: Error| {
+        damage.get_or_insert(problem);
+    };
+    table.salvage(&mut check, &mut keep).await;
+    damage.or(refused).map_or(Ok(table), Err)
+}
+
+/// Refuses an entry that no database would have stored.
+fn check_entry(name: &str, key: &[u8], value: Option<&[u8]>, limits: &Limits) -> Result<()> {
+    let wrong = || Error::new(ErrorKind::Corrupt, format!("{name} holds a document that is none"));
+    let (collection, key) = split_sort_key(key).ok_or_else(wrong)?;
+    let named = check_collection(collection).and_then(|()| check_key(key));
+    named.map_err(|_| wrong())?;
+    let Some(value) = value else { return Ok(()) };
+    let text = std::str::from_utf8(value).map_err(|_| wrong())?;
+    match minify(text, limits) {
+        Ok(minified) if minified.len() == text.len() => Ok(()),
+        Err(error) if error.kind() == ErrorKind::TooLarge => Err(error),
+        _ => Err(wrong()),
+    }
+}
