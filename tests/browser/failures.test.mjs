@@ -1,5 +1,5 @@
 /** What may go wrong below a database in a browser: files that others hold, openings that fail half-way, full disks, dropped
- *  connections, workers and pages that end in the midst. (Damage is in damage.test.mjs, tabs are in tabs*.test.mjs.) */
+ *  connections, workers that end in the midst. (Damage is in damage.test.mjs; tabs, sleeping pages and versions in tabs*.test.mjs.) */
 
 import { after, before, describe, test } from 'node:test';
 import { deepStrictEqual as same, ok, strictEqual as equal } from 'node:assert';
@@ -222,57 +222,4 @@ describe('a worker that ends', () => {
       await page.close();
     });
   }
-});
-
-test('a page in the back/forward cache holds nothing, and goes on when it is shown again', { timeout: PATIENCE }, async () => {
-  for (const storage of BOTH) {
-    const [page, other] = [await openTab(browser, server), await openTab(browser, server)];
-    const name = `cached ${storage}`;
-    equal(await open(page, name, { storage, durability: 'buffered', flushInterval: 60_000 }), 'done');
-    await page.evaluate(() => addEventListener('pageshow', event => { window.cached = event.persisted; }));
-    equal(await put(page, 'a'), 'done');
-    await page.goto(`${server.origin}/other`);
-    equal(await open(other, name, { storage }), 'done');
-    same(await keys(other), ['a'], 'a buffered write is flushed when the page is left');
-    equal((await other.evaluate(() => db.status())).leader, true);
-    equal(await put(other, 'b'), 'done');
-    await page.goBack({ waitUntil: 'commit' });
-    await page.waitForFunction(() => window.cached === true);
-    same(await keys(page), ['a', 'b']);
-    equal(await put(page, 'c'), 'done');
-    same(await keys(other), ['a', 'b', 'c']);
-    equal((await page.evaluate(() => db.status())).leader, false);
-    await page.close();
-    await other.close();
-  }
-});
-
-test('a tab of another version is refused politely, by the leader and by others', { timeout: PATIENCE }, async () => {
-  const [page, other] = [await openTab(browser, server), await openTab(browser, server)];
-  // Another version leads: it has the lock, and answers whoever says hello.
-  await other.evaluate(() => {
-    const channel = new BroadcastChannel('pumice:versions');
-    const leader = { type: 'leader', protocol: 1_000_000, version: '999.0.0', term: 'another' };
-    channel.onmessage = ({ data }) => { if (data.type === 'hello') channel.postMessage(leader); };
-    return new Promise(locked => {
-      navigator.locks.request('pumice:versions', () => {
-        locked();
-        return new Promise(resolve => { window.resign = () => { channel.close(); resolve(); }; });
-      });
-    });
-  });
-  equal(await open(page, 'versions'), 'version');
-  ok(await page.evaluate(() => window.tookTo) < 30_000, 'at once');
-  await other.evaluate(() => resign());
-  equal(await open(page, 'versions'), 'done');
-  // Another version comes to a leader of ours: it is told which one that is, and the leader goes on.
-  const answer = await other.evaluate(() => new Promise(resolve => {
-    const channel = new BroadcastChannel('pumice:versions');
-    channel.onmessage = ({ data }) => { if (data.type === 'leader') resolve(data); };
-    channel.postMessage({ type: 'hello', protocol: 1_000_000, client: 'another' });
-  }));
-  ok(Number.isInteger(answer.protocol) && answer.protocol < 1_000_000 && answer.version.length > 0, JSON.stringify(answer));
-  equal(await put(page, 'a'), 'done');
-  await page.close();
-  await other.close();
 });

@@ -25,6 +25,7 @@ export function entry(name = '.') {
 }
 
 const blankPage = () => `<!doctype html><html lang="en"><title>Pumice</title><link rel="icon" href="data:,">
+<script>addEventListener('error', event => { window.failed = event.message ?? 'the package does not load'; }, true);</script>
 <script type="module">
 import * as pumice from '${entry()}';
 import * as tools from '/tests/page/tools.mjs';
