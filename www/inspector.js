@@ -4,6 +4,8 @@ import { $, bytes, download, element, number, onClick, text } from './dom.js';
 
 /** How much of the log's end is shown. */
 const LOG_BYTES = 6000;
+/** More bytes than any log has. */
+const WHOLE_LOG = 2 ** 40;
 /** How often what changes without a write is looked at. */
 const IDLE_MS = 2000;
 /** Not more often than this, whatever happens. */
@@ -88,7 +90,7 @@ export function startInspector(db) {
     await refresh();
   });
   onClick('#download', '#state', async () => {
-    download(new Blob([await db.log()], { type: 'application/x-ndjson' }), 'notes.log');
+    download(new Blob([await db.log(WHOLE_LOG)], { type: 'application/x-ndjson' }), 'notes.log');
   });
   (async () => {
     for await (const _ of db.changes()) soon();

@@ -27,6 +27,7 @@ const LOG_BYTES = 64 << 10;
 export class DatabaseHandle implements Database, Source, ChangeSource {
   private readonly ends = new Set<() => void>();
   private closing: Promise<void> | undefined;
+  private readonly collectionHandles = new Map<string, Collection>();
 
   /** `release` lets the tab go, when no other handle has it. */
   constructor(
@@ -40,7 +41,9 @@ export class DatabaseHandle implements Database, Source, ChangeSource {
   }
 
   collection<T = Json>(name: string): Collection<T> {
-    return new CollectionHandle<T>(this, checkCollection(name));
+    const known = this.collectionHandles.get(name) ?? new CollectionHandle(this, checkCollection(name));
+    this.collectionHandles.set(name, known);
+    return known as Collection<unknown> as Collection<T>;
   }
 
   async collections(): Promise<string[]> {

@@ -37,8 +37,8 @@ export interface OpenOptions {
  *  `close`. */
 export interface Database {
   readonly name: string;
-  /** A named collection; it exists as soon as it holds a document. Throws `invalid-argument` (no string, empty, control
-   *  characters, lone surrogates) or `too-large` (over 255 bytes of UTF-8). */
+  /** A named collection, the same object each time; it exists as soon as it holds a document. Throws `invalid-argument`
+   *  (no string, empty, control characters, lone surrogates) or `too-large` (over 255 bytes of UTF-8). */
   collection<T = Json>(name: string): Collection<T>;
   /** The names of the collections that hold documents, in order of their UTF-8 bytes. */
   collections(): Promise<string[]>;

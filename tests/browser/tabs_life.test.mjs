@@ -98,6 +98,27 @@ for (const storage of ['opfs', 'indexeddb']) {
       await Promise.all([one.close(), two.close()]);
     });
 
+    test('a subscription without news outlives a compaction and a change of leader', { timeout: PATIENCE }, async () => {
+      const [one, two] = [await join(`quiet-${storage}`, storage), await join(`quiet-${storage}`, storage)];
+      ok(await leads(one));
+      const failures = [];
+      two.on('pageerror', error => failures.push(error.message));
+      await subscribe(two);
+      await one.evaluate(async () => {
+        for (let number = 0; number < 3; number += 1) {
+          await window.db.collection('others').put(`k${number}`, { number });
+          await window.db.compact();
+        }
+      });
+      await one.close();
+      await put(two, 'a', 1);
+      ok(await leads(two));
+      await two.waitForFunction(() => window.keys.length > 0);
+      equal(await two.evaluate(() => window.keys), ['a']);
+      equal(failures, []);
+      await two.close();
+    });
+
     test('what was buffered when the page went away is there', { timeout: PATIENCE }, async () => {
       let page = await join(`away-${storage}`, storage);
       await page.evaluate(async () => {

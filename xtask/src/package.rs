@@ -35,11 +35,29 @@ pub fn run(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "node xtask/package/sizes.js {pkg}").run()?)
 }
 
+/// The standard library is compiled too, for size, and without what panics say: that is a sixth of the module. Both are
+/// unstable in cargo and rustc, which take them from a stable toolchain only with `RUSTC_BOOTSTRAP`. A panic is a trap then,
+/// which ends the worker; the page starts another one.
+const SMALL_STD: [&str; 4] =
+    ["-Z", "build-std=std,panic_abort", "-Z", "build-std-features=optimize_for_size"];
+const WITHOUT_MESSAGES: &str = "-Zunstable-options -Cpanic=immediate-abort";
+
 fn compile(sh: &Shell, modules: &Path, pkg: &Path) -> Result<()> {
-    cmd!(sh, "wasm-pack --log-level warn build --target web --profile wasm --no-opt --out-dir {pkg} -- --features js").run()?;
+    let build =
+        cmd!(sh, "wasm-pack --log-level warn build --target web --profile wasm --no-opt --out-dir {pkg}");
+    let build = build.args(["--", "--features", "js"]);
+    match setup::standard_library(sh) {
+        Ok(()) => {
+            build.args(SMALL_STD).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", WITHOUT_MESSAGES).run()?
+        }
+        Err(error) => {
+            println!("Compiling with the standard library as it comes, for {error:#}");
+            build.run()?;
+        }
+    }
     let wasm = pkg.join("pumice_bg.wasm");
     let wasm_opt = modules.join(".bin/wasm-opt");
-    cmd!(sh, "{wasm_opt} -Oz --converge {WASM_FEATURES...} {wasm} -o {wasm}").run().context(
+    cmd!(sh, "{wasm_opt} -Oz {WASM_FEATURES...} {wasm} -o {wasm}").run().context(
         "wasm-opt refuses the module; if rustc emits a new feature, allow it in xtask/src/package.rs",
     )
 }

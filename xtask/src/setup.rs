@@ -28,6 +28,19 @@ pub fn wasm_target(sh: &Shell) -> Result<()> {
     })
 }
 
+/// The source of the standard library, from rustup unless the toolchain has it.
+pub fn standard_library(sh: &Shell) -> Result<()> {
+    let sysroot = cmd!(sh, "rustc --print sysroot").quiet().read()?;
+    if Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.toml").is_file() {
+        return Ok(());
+    }
+    println!("Adding the source of the standard library");
+    cmd!(sh, "rustup component add rust-src").run().context(
+        "the toolchain has no source of the standard library and rustup could not add it; run \
+         `rustup component add rust-src` where the network allows it",
+    )
+}
+
 /// Node.js and npm, which only the user can install.
 pub fn npm(sh: &Shell) -> Result<()> {
     for tool in ["node", "npm"] {
