@@ -22,6 +22,8 @@
 //! # }
 //! ```
 
+#[path = "blocking/restore.rs"]
+mod restore;
 #[path = "blocking/transfer.rs"]
 mod transfer;
 

@@ -56,7 +56,6 @@ pub(crate) fn start<S: Storage>(core: &Arc<Core<S>>) {
 }
 
 /// Merges everything into one file, after waiting for a compaction that runs already.
-#[allow(dead_code)] // Where nobody can wait on a thread.
 pub(crate) async fn compact_now<S: Storage>(core: &Core<S>) -> Result<()> {
     let running = claim(core).await?;
     run(running, Extent::Full).await

@@ -12,16 +12,11 @@ pub use source::SnapshotSource;
 use crate::compaction;
 use crate::core::Core;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::clients::Clients;
-use crate::format::line::Header;
 use crate::format::segment::Chain;
-use crate::format::snapshot::file_name;
 use crate::log::files::remove_if_there;
 use crate::log::group_commit::Duty;
 use crate::log::queue::closed;
-use crate::log::writer::LogWriter;
-use crate::snapshot::writing::{self, WRITE_BYTES};
-use crate::snapshot::{BlockCache, Direction, SnapshotHeader, SnapshotWriter, Table};
+use crate::snapshot::{Direction, SnapshotHeader, SnapshotWriter, Table};
 use crate::state::Parts;
 use crate::state::merge::{Merge, Show};
 use crate::storage::{Storage, platform};
@@ -117,40 +112,4 @@ async fn write<S: Storage, R: Storage>(
         return Err(Error::new(ErrorKind::Corrupt, message));
     }
     file.finish(&[], &core.cache).await
-}
-
-/// Makes a database of the verified snapshot `table` in an empty storage: the same store, one epoch further.
-pub(crate) async fn restore<S: Storage, R: Storage>(storage: &Arc<S>, table: &Table<R>) -> Result<()> {
-    if table.sequence() > 0 {
-        copy(storage, table, &file_name(0, table.sequence())).await?;
-    }
-    let header = Header {
-        store: table.store_id(),
-        epoch: table.epoch().saturating_add(1),
-        first: table.sequence() + 1,
-        previous: 0,
-        previous_len: 0,
-        carried: 0,
-        clients: Clients::default(),
-    };
-    let chain = Chain { next: header.first, previous: 0 };
-    LogWriter::create(Arc::clone(storage), &header, 0, &[], chain).await.map(drop)
-}
-
-/// Copies a snapshot file byte for byte, and reads the copy back.
-async fn copy<S: Storage, R: Storage>(storage: &Arc<S>, table: &Table<R>, name: &str) -> Result<()> {
-    storage.create(name).await?;
-    let footer = table.footer_offset();
-    let mut offset = 0;
-    while offset < footer {
-        let len = usize::try_from(footer - offset).unwrap_or(usize::MAX).min(WRITE_BYTES);
-        let piece = table.bytes(offset, len).await?;
-        storage.append(name, &piece).await?;
-        offset += len as u64;
-        platform::breathe().await;
-    }
-    let len = usize::try_from(table.file_len() - footer).unwrap_or(usize::MAX);
-    writing::finish(&**storage, name, &[], &table.bytes(footer, len).await?).await?;
-    let cache = Arc::new(BlockCache::new(1 << 20));
-    writing::read_back(storage, name, &cache, &table.summary()).await.map(drop)
 }

@@ -1,6 +1,7 @@
 //! Snapshot files on the file system: writing one, bringing one in, and making a database of one.
 
 use super::Db;
+use super::restore::restore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::{self, SnapshotSource, open_verified};
 use crate::log::group_commit::Caller;
@@ -111,15 +112,15 @@ impl Db<SyncDiskStorage> {
     pub fn restore(snapshot: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<()> {
         let dir = std::path::absolute(dir.as_ref()).map_err(|e| failed("open", dir.as_ref(), e))?;
         check_free(&dir)?;
-        let source = FileSource::open(snapshot.as_ref())?;
-        let table = block_on(open_verified(source, &Limits::default()))?;
+        let source = Arc::new(FileSource::open(snapshot.as_ref())?);
+        let table = block_on(open_verified(Arc::clone(&source), &Limits::default()))?;
         let staging = beside(&dir, "restoring")?;
         if fs::symlink_metadata(&staging).is_ok() {
             // Of a restore that was killed. One that is at work has it locked.
             block_on(SyncDiskStorage::open(&staging)?.close())?;
             fs::remove_dir_all(&staging).map_err(|e| failed("remove", &staging, e))?;
         }
-        let built = build(&table, &staging).and_then(|()| {
+        let built = build(&source, &table, &staging).and_then(|()| {
             if dir.is_dir() {
                 fs::remove_dir(&dir).map_err(|_| taken(&dir))?;
             }
@@ -134,9 +135,9 @@ impl Db<SyncDiskStorage> {
     }
 }
 
-fn build<R: Storage>(table: &Table<R>, staging: &Path) -> Result<()> {
+fn build<R: Storage>(source: &FileSource, table: &Table<R>, staging: &Path) -> Result<()> {
     let storage = Arc::new(SyncDiskStorage::open(staging)?);
-    let restored = block_on(import::restore(&storage, table));
+    let restored = block_on(restore(&storage, source, table));
     let closed = block_on(storage.close());
     restored?;
     closed?;

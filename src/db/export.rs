@@ -93,7 +93,8 @@ impl<S: Storage> Export<S> {
         Ok(Some(finished.tail))
     }
 
-    /// What the file adds up to, once it is complete.
+    /// What the file adds up to, once it is complete, for whoever reads it back.
+    #[allow(dead_code)] // Not every platform has a face that does.
     pub(crate) fn summary(&self) -> Option<Summary> {
         self.summary
     }

@@ -9,7 +9,7 @@ use crate::storage::{Storage, platform};
 use std::sync::Arc;
 
 /// Where a snapshot file is read from.
-#[allow(async_fn_in_trait)] // As for `Storage`.
+#[allow(async_fn_in_trait, clippy::len_without_is_empty)] // As for `Storage`; and nobody asks for no bytes.
 pub trait SnapshotSource: platform::MaybeShared + 'static {
     /// What messages call it.
     fn name(&self) -> String {
@@ -27,6 +27,20 @@ pub trait SnapshotSource: platform::MaybeShared + 'static {
     /// # Errors
     /// When they cannot be read.
     async fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>>;
+}
+
+impl<R: SnapshotSource> SnapshotSource for Arc<R> {
+    fn name(&self) -> String {
+        R::name(self)
+    }
+
+    async fn len(&self) -> Result<u64> {
+        R::len(self).await
+    }
+
+    async fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
+        R::read_at(self, offset, len).await
+    }
 }
 
 /// The source as a storage of one file, for what reads tables.

@@ -29,7 +29,7 @@ export class Calls {
   private readonly waiting = new Map<number, Waiting>();
   /** Numbers of writes that may have to be asked again, in order. */
   private readonly numbers = new Set<number>();
-  private readonly unsynced = new Unsynced(call => this.numbers.delete(call.n!));
+  private readonly unsynced: Unsynced;
   private outbox: Waiting[] = [];
   private isScheduled = false;
   /** Gets of this microtask, by collection, that further ones may join. */
@@ -37,8 +37,10 @@ export class Calls {
   private readonly patience: Patience;
   private whenSettled: (() => void)[] = [];
 
-  /** `mute` is told when the leader has not said anything for about ten seconds while calls wait. */
-  constructor(private readonly client: string, mute: () => void) {
+  /** `mute` is told when the leader has not said anything for about ten seconds while calls wait, `buffered` when a
+   *  write was acknowledged that is not durable. */
+  constructor(private readonly client: string, mute: () => void, buffered: () => void) {
+    this.unsynced = new Unsynced(call => this.numbers.delete(call.n!), buffered);
     this.patience = new Patience({
       waiting: () => this.waiting.values(),
       isLinked: () => this.link !== undefined,
@@ -52,6 +54,10 @@ export class Calls {
   /** The present leader's. */
   get term(): string | undefined {
     return this.link?.term;
+  }
+
+  get hasUnsynced(): boolean {
+    return this.unsynced.size > 0;
   }
 
   get isWaiting(): boolean {

@@ -3,18 +3,18 @@
 import { DatabaseHandle } from './database.js';
 import { PumiceError } from './errors.js';
 import type { Launch } from './launch.js';
-import { watchLife } from './lifecycle.js';
-import { checkOptions } from './options.js';
+import { PageLife } from './lifecycle.js';
+import { type CheckedOptions, checkOptions } from './options.js';
 import { Tab } from './tab.js';
 import { checkDatabase } from './text.js';
 import type { Database, OpenOptions } from './types.js';
 
 interface Shared {
   tab: Tab;
+  life: PageLife;
   opened: Promise<void>;
   handles: number;
   persisted: () => Promise<boolean>;
-  unwatch: () => void;
   closing?: Promise<void>;
 }
 
@@ -30,7 +30,7 @@ export const openWith = async (launch: Launch, name: string, options?: OpenOptio
     if (closing === undefined) break;
     await closing;
   }
-  const shared = tabs.get(name) ?? share(name, new Tab(name, launch, checked), checked.persist);
+  const shared = tabs.get(name) ?? share(launch, name, checked);
   shared.handles++;
   try {
     await shared.opened;
@@ -43,11 +43,12 @@ export const openWith = async (launch: Launch, name: string, options?: OpenOptio
 
 export const isOpenHere = (name: string): boolean => tabs.has(name);
 
-const share = (name: string, tab: Tab, persist: boolean): Shared => {
-  const unwatch = watchLife(tab);
+const share = (launch: Launch, name: string, options: CheckedOptions): Shared => {
+  const tab = new Tab(name, launch, options, () => life.watchLeaving());
+  const life = new PageLife(tab);
   const opened = tab.open();
-  opened.catch(unwatch);
-  const shared: Shared = { tab, opened, handles: 0, persisted: persistence(persist), unwatch };
+  opened.catch(() => life.end());
+  const shared: Shared = { tab, life, opened, handles: 0, persisted: persistence(options.persist) };
   tabs.set(name, shared);
   return shared;
 };
@@ -55,7 +56,7 @@ const share = (name: string, tab: Tab, persist: boolean): Shared => {
 const release = async (name: string, shared: Shared): Promise<void> => {
   if (--shared.handles > 0) return;
   shared.closing = shared.tab.close().finally(() => {
-    shared.unwatch();
+    shared.life.end();
     if (tabs.get(name) === shared) tabs.delete(name);
   });
   await shared.closing;

@@ -32,8 +32,6 @@ export class Tab {
   private readonly election: Election;
   private follower: Follower | undefined;
   private host: WorkerHost | undefined;
-  /** A worker that was told to stop when the page was put to sleep. */
-  private retired: WorkerHost | undefined;
   private suspendedAt = 0;
   private term = '';
   private leads = false;
@@ -45,8 +43,12 @@ export class Tab {
   private opening: { resolve: () => void; reject: (error: PumiceError) => void } | undefined;
   private ledOrFailed: (() => void)[] = [];
 
-  constructor(private readonly name: string, private readonly launch: Launch, private readonly options: CheckedOptions) {
-    this.calls = new Calls(this.client, () => this.mute());
+  /** `buffered` is told when there is something that leaving the page could cost. */
+  constructor(
+    private readonly name: string, private readonly launch: Launch, private readonly options: CheckedOptions,
+    buffered: () => void,
+  ) {
+    this.calls = new Calls(this.client, () => this.mute(), buffered);
     this.feeds = new Feeds(this.calls);
     this.subscriptions = new Subscriptions(this.calls, this.feeds);
     this.election = new Election(name, {
@@ -219,24 +221,29 @@ export class Tab {
     for (const resolve of this.ledOrFailed.splice(0)) resolve();
   }
 
-  /** Flushes and lets go of everything, for the page may be put to sleep or end at any moment after this. */
-  suspend(): void {
-    if (this.isClosed) return;
+  /** What was buffered becomes durable now, for the page may soon be left. */
+  hurry(): void {
+    if (this.calls.hasUnsynced) this.calls.request({ op: 'sync' }, () => {}, () => {});
+    this.calls.flush();
+  }
+
+  /** Lets go of everything, for the page stands still after this; or it ends, unless it is `kept`. */
+  suspend(isKept: boolean): void {
+    if (this.isClosed || this.follower === undefined) return;
     if (this.host === undefined) this.calls.tell({ op: 'bye' });
     this.calls.flush();
-    void this.host?.stop();
-    this.host?.over();
-    this.retired = this.host;
-    this.suspendedAt = performance.now();
+    // A worker that stands still must not have files open, nor would the page be kept with one that has. What it had
+    // accepted and not made durable is asked again when the page goes on, like all that has no answer.
+    if (isKept) this.host?.terminate();
+    else void this.host?.stop();
     this.host = undefined;
+    this.suspendedAt = performance.now();
     this.leave();
   }
 
   /** Takes part again after `suspend`, and asks again what has no answer. */
   resume(): void {
     if (this.isClosed || this.follower !== undefined) return;
-    this.retired?.terminate();
-    this.retired = undefined;
     this.calls.awake(performance.now() - this.suspendedAt);
     this.join().catch(cause => this.failed(wrapped('io', 'the database could not be opened again', cause)));
   }

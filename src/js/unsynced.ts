@@ -8,8 +8,8 @@ export class Unsynced {
   /** In the order in which they were asked and accepted; and so they become durable. */
   private readonly writes = new Map<number, { call: Waiting; sequence: number | undefined }>();
 
-  /** `forget` is told of those that are durable. */
-  constructor(private readonly forget: (call: Waiting) => void) {}
+  /** `forget` is told of those that are durable, `kept` when there is one that is not. */
+  constructor(private readonly forget: (call: Waiting) => void, private readonly kept: () => void) {}
 
   get size(): number {
     return this.writes.size;
@@ -34,6 +34,7 @@ export class Unsynced {
     // A delete that found nothing wrote nothing; one that did does not tell its number.
     if (!isBuffered || value === false || (typeof value === 'number' && value <= sequence)) return false;
     this.writes.set(call.id, { call, sequence: typeof value === 'number' ? value : undefined });
+    this.kept();
     return true;
   }
 

@@ -216,13 +216,11 @@ async fn choose<S: Storage>(
             chosen => chosen,
         };
     }
-    match choose_without(storage, cache, files, mode, &doubtful, reach).await? {
-        Some(chosen) => Ok(chosen),
-        None => {
-            let snapshots = open_verified(storage, cache, files).await?;
-            Chosen::new(storage, files, options.recovery, snapshots).await
-        }
+    if let Some(chosen) = choose_without(storage, cache, files, mode, &doubtful, reach).await? {
+        return Ok(chosen);
     }
+    let snapshots = open_verified(storage, cache, files).await?;
+    Chosen::new(storage, files, options.recovery, snapshots).await
 }
 
 /// The database without snapshots that are `doubtful`, oldest first: without all of them, or else without the newer ones,

@@ -248,11 +248,6 @@ impl<S: Storage> Table<S> {
         Block::open(&bytes, kind).ok_or_else(|| self.damaged(span.offset))
     }
 
-    /// The file's bytes as they stand, of a range inside it.
-    pub(crate) async fn bytes(&self, offset: u64, len: usize) -> Result<Bytes> {
-        self.read(Span { offset, len: len as u64 }).await
-    }
-
     /// The bytes of a span inside the file, all of them.
     pub(super) async fn read(&self, span: Span) -> Result<Bytes> {
         read_span(&*self.storage, &self.name, span).await.map(Bytes::from)

@@ -121,7 +121,7 @@ impl<S: Storage> Table<S> {
         Summary { entries, documents, digest, file_len }
     }
 
-    pub(crate) fn footer_offset(&self) -> u64 {
+    fn footer_offset(&self) -> u64 {
         self.footer.file_len - FOOTER_LEN as u64
     }
 

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { deepStrictEqual as equal, ok } from 'node:assert';
 import { PATIENCE, startChromium } from './harness/chromium.mjs';
 import { serve } from './harness/server.mjs';
-import { openTab, ready } from './harness/tab.mjs';
+import { openTab } from './harness/tab.mjs';
 
 let server;
 let browser;
@@ -66,19 +66,26 @@ for (const storage of ['opfs', 'indexeddb']) {
       await one.close();
     });
 
-    // Chromium does not keep a page whose worker has used files: such a page begins anew when it is shown again.
     test('a leader whose page is left gives the database to the others', { timeout: PATIENCE }, async () => {
       const [one, two] = [await join(`left-${storage}`, storage), await join(`left-${storage}`, storage)];
       ok(await leads(one));
       await put(one, 'a', 1);
+      await one.evaluate(() => {
+        addEventListener('pageshow', event => { window.wasCached = event.persisted; });
+        window.leaving = Promise.all([1, 2, 3].map(n => window.db.collection('notes').put(`left ${n}`, n, { durability: 'buffered' })));
+      });
       await visitOther(one);
       await put(two, 'b', 2);
       ok(await leads(two), 'the other one has taken over');
       await one.evaluate(() => { history.back(); });
-      await ready(one);
-      await one.evaluate(async ([name, storage]) => { window.db ??= await pumice.open(name, { storage }); }, [`left-${storage}`, storage]);
+      await one.waitForFunction(() => window.wasCached !== undefined);
+      ok(await one.evaluate(() => window.wasCached), 'it was kept');
+      await one.evaluate(() => window.leaving);
+      await one.evaluate(() => window.db.sync());
       await put(one, 'c', 3);
-      for (const page of [one, two]) equal(await all(page), [['a', 1], ['b', 2], ['c', 3]]);
+      for (const page of [one, two]) {
+        equal(await all(page), [['a', 1], ['b', 2], ['c', 3], ['left 1', 1], ['left 2', 2], ['left 3', 3]]);
+      }
       await Promise.all([one.close(), two.close()]);
     });
 

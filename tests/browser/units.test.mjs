@@ -104,7 +104,7 @@ const put = (calls, durability = 'disk') => calls.ask({ op: 'putMany', collectio
 describe('calls', () => {
   /** Ended with the test, for their timer would keep it running. */
   const calls = t => {
-    const made = new js.Calls('me', () => {});
+    const made = new js.Calls('me', () => {}, () => {});
     t.after(() => made.end(new js.PumiceError('closed', 'over')));
     return made;
   };

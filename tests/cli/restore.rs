@@ -61,7 +61,7 @@ fn refuses_whatever_is_damaged_and_leaves_nothing_behind() {
     let sound = fs::read(exported(&place, 4)).unwrap();
     let there = fs::read_dir(place.path("")).unwrap().count();
     let (broken, db) = (place.arg("broken"), place.arg("new"));
-    let mut refuse = |bytes: &[u8]| {
+    let refuse = |bytes: &[u8]| {
         fs::write(&broken, bytes).unwrap();
         run(&["restore", &broken, &db]).fails("broken");
         assert_eq!(fs::read_dir(place.path("")).unwrap().count(), there + 1);

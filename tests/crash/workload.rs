@@ -6,6 +6,7 @@ use crate::support::block_on;
 use crate::support::snapshots::{SnapshotBytes, export};
 use pumice::blocking::{Db, ReadView};
 use pumice::{Answer, Batch, Durability, Environment, MemoryStorage, Options, Origin, Result};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -165,6 +166,8 @@ pub struct Driver {
     options: Options,
     db: Option<Db<Opened>>,
     history: History,
+    /// The last call that a client was told to be durable.
+    acknowledged: Cell<u64>,
     views: Vec<ReadView<Opened>>,
 }
 
@@ -172,7 +175,8 @@ impl Driver {
     pub fn open(disk: &Disk, history: History, options: Options) -> Result<Self> {
         let storage = RecordingStorage::new(disk);
         let db = Db::open_with(storage.open()?, options.clone())?;
-        let driver = Self { storage, options, db: Some(db), history, views: Vec::new() };
+        let acknowledged = Cell::new(0);
+        let driver = Self { storage, options, db: Some(db), history, acknowledged, views: Vec::new() };
         Ok(driver)
     }
 
@@ -191,6 +195,7 @@ impl Driver {
 
     /// Says that everything so far is durable.
     pub fn acknowledge(&self) {
+        self.acknowledged.set(self.history.sent.len() as u64);
         self.storage.acknowledge(self.history.last());
     }
 
@@ -282,8 +287,8 @@ impl Driver {
 
     fn send_call(&mut self, call: Call, durability: Durability) {
         let number = self.history.sent.len() as u64 + 1;
-        // The client has had the answers of all but a few.
-        let answer = self.call(&call, number, number.saturating_sub(6), durability);
+        // It does not say of all answers that it has them.
+        let answer = self.call(&call, number, self.acknowledged.get().saturating_sub(3), durability);
         let before = self.history.last_sequence();
         let sequence = match answer {
             Answer::Written(sequence) => sequence,

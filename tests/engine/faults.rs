@@ -3,6 +3,7 @@
 //! it done and a failure reported all the same.
 
 mod fault;
+mod importing;
 mod opening;
 mod told;
 mod waiting;

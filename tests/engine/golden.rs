@@ -5,8 +5,10 @@
 
 mod build;
 mod show;
+use crate::support::block_on;
 use build::{Build, Files};
 use pumice::blocking::Db;
+use pumice::{Batch, MemoryStorage, Options, Origin};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -126,4 +128,47 @@ fn the_documented_log() {
     let built = || String::from_utf8(build::build(build::example).into_values().next().unwrap()).unwrap();
     let log = (0..10).map(|_| built()).find(|log| log == documented).unwrap_or_else(built);
     assert!(log == documented, "the log is:\n{log}");
+}
+
+/// The same time for every write.
+struct Still;
+
+impl pumice::Environment for Still {
+    fn unix_millis(&self) -> u64 {
+        1_790_000_000_000
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> pumice::Result<()> {
+        bytes.fill(1);
+        Ok(())
+    }
+}
+
+#[test]
+fn the_documented_clients() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/format.md")).unwrap();
+    let block = page.split("```").find(|block| block.contains("\"clients\":[[")).unwrap();
+    let (records, clients) = block.strip_prefix("text\n").unwrap().trim_end().rsplit_once('\n').unwrap();
+
+    let storage = MemoryStorage::new();
+    let options = Options::new().compact_at(None).environment(Still);
+    let db = Db::open_with(storage.clone(), options).unwrap();
+    let submit = |number, fill: &dyn Fn(&mut Batch) -> pumice::Result<()>| {
+        let mut batch = db.as_async().new_batch();
+        fill(&mut batch).unwrap();
+        let origin = Origin { client: "tab-1".into(), number, done: 0 };
+        block_on(db.as_async().submit(batch, Some(origin)).unwrap().settled()).unwrap()
+    };
+    submit(1, &|b| b.put_raw("users", "ada", "{\"n\":1}").map(drop));
+    submit(2, &|b| b.put_raw("users", "bob", "2.50")?.delete("users", "ada").map(drop));
+    submit(3, &|b| b.put_raw("users", "cid", "null").map(drop));
+    let text = |files: &Files| String::from_utf8(files.values().next_back().unwrap().clone()).unwrap();
+    let log = text(&build::files_of(&storage));
+    let of_the_client: Vec<_> = log.lines().filter(|line| line.contains("\"_c\"")).collect();
+    assert_eq!(of_the_client.join("\n"), records);
+    db.compact().unwrap();
+    let mut files = build::files_of(&storage);
+    files.retain(|name, _| name.ends_with(".log"));
+    let header = text(&files);
+    assert!(header.lines().next().unwrap().contains(&format!(",{clients},")), "{header}");
 }

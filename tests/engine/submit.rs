@@ -12,14 +12,14 @@ async fn open(storage: &MemoryStorage) -> Db<MemoryStorage> {
     Db::open_with(storage.clone(), Options::new().compact_at(None)).await.unwrap()
 }
 
-fn origin(client: &str, number: u64, done: u64) -> Option<Origin> {
-    Some(Origin { client: client.into(), number, done })
+fn origin(client: &str, number: u64, done: u64) -> impl Into<Option<Origin>> {
+    Origin { client: client.into(), number, done }
 }
 
-fn put<S: Storage>(db: &Db<S>, key: &str, json: &str, origin: Option<Origin>) -> Submission<S> {
+fn put<S: Storage>(db: &Db<S>, key: &str, json: &str, origin: impl Into<Option<Origin>>) -> Submission<S> {
     let mut batch = db.new_batch();
     batch.put_raw("c", key, json).unwrap();
-    db.submit(batch, origin).unwrap()
+    db.submit(batch, origin.into()).unwrap()
 }
 
 fn run(test: impl Future<Output = ()> + Send + 'static) {
@@ -100,10 +100,10 @@ async fn send(db: &Db<MemoryStorage>, client: &str, done: u64) -> Vec<Answer> {
     dropped.drop_collection("d").unwrap();
     let submissions = [
         put(db, client, "1", origin(client, 1, done)),
-        db.submit_delete("c", "a", origin(client, 2, done)).unwrap(),
-        db.submit(batch, origin(client, 3, done)).unwrap(),
-        db.submit_delete("c", client, origin(client, 4, done)).unwrap(),
-        db.submit(dropped, origin(client, 5, done)).unwrap(),
+        db.submit_delete("c", "a", origin(client, 2, done).into()).unwrap(),
+        db.submit(batch, origin(client, 3, done).into()).unwrap(),
+        db.submit_delete("c", client, origin(client, 4, done).into()).unwrap(),
+        db.submit(dropped, origin(client, 5, done).into()).unwrap(),
     ];
     let mut answers = Vec::new();
     for submission in submissions {
@@ -168,7 +168,7 @@ fn clients_are_told_apart_and_checked() {
         }
         let long = "x".repeat(65);
         for (client, number) in [("", 1), ("a\n", 1), (&*long, 1), ("a", u64::MAX)] {
-            let refused = db.submit_delete("c", "k", origin(client, number, 0)).err().unwrap();
+            let refused = db.submit_delete("c", "k", origin(client, number, 0).into()).err().unwrap();
             assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{client:?}");
         }
         assert_eq!(db.submit_delete("c", "", None).err().unwrap().kind(), ErrorKind::InvalidArgument);

@@ -48,7 +48,7 @@ fn compile(sh: &Shell, modules: &Path, pkg: &Path) -> Result<()> {
     let build = build.args(["--", "--features", "js"]);
     match setup::standard_library(sh) {
         Ok(()) => {
-            build.args(SMALL_STD).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", WITHOUT_MESSAGES).run()?
+            build.args(SMALL_STD).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", WITHOUT_MESSAGES).run()?;
         }
         Err(error) => {
             println!("Compiling with the standard library as it comes, for {error:#}");

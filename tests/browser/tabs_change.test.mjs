@@ -1,0 +1,132 @@
+/** What is under way when the leader changes: iterations, buffered writes; and leaders that are hard to find. */
+
+import { after, before, describe, test } from 'node:test';
+import { deepStrictEqual as equal, ok } from 'node:assert';
+import { PATIENCE, startChromium } from './harness/chromium.mjs';
+import { serve } from './harness/server.mjs';
+import { crash, endWorkers, openTab } from './harness/tab.mjs';
+
+let server;
+let browser;
+before(async () => {
+  server = await serve();
+  browser = await startChromium();
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+const join = async (name, options) => {
+  const page = await openTab(browser, server);
+  await page.evaluate(async args => { window.db = await pumice.open(...args); }, [name, options]);
+  return page;
+};
+const leads = page => page.evaluate(async () => (await window.db.status()).leader);
+const put = (page, key, value) => page.evaluate(args => window.db.collection('notes').put(...args), [key, value]);
+
+for (const storage of ['opfs', 'indexeddb']) {
+  describe(storage, () => {
+    test('buffered writes of a tab outlive the leader', { timeout: PATIENCE }, async () => {
+      const name = `buffered-${storage}`;
+      // Nothing becomes durable by itself.
+      const leader = await join(name, { storage, flushInterval: 3_600_000 });
+      const page = await join(name, { storage, durability: 'buffered', flushInterval: 3_600_000 });
+      const count = await page.evaluate(async () => {
+        const notes = window.db.collection('notes');
+        window.numbers = [];
+        for (let number = 0; number < 200; number += 1) window.numbers.push(await notes.put(`k${String(number).padStart(3, '0')}`, number));
+        await notes.delete('k000');
+        return window.numbers.length;
+      });
+      await crash(leader);
+      await page.evaluate(() => window.db.sync());
+      ok(await leads(page));
+      // Whatever had become durable before and whatever is written again: each once, in order.
+      const changes = await page.evaluate(() => take(window.db.changes({ after: 0 }), 201));
+      equal(changes.map(({ type, key }) => `${type} ${key}`), [
+        ...Array.from({ length: count }, (_, number) => `put k${String(number).padStart(3, '0')}`), 'delete k000',
+      ]);
+      await page.close();
+      await leader.close();
+    });
+
+    for (const [what, wrote] of [['goes on when nothing was written', false], ['is told that its view is gone otherwise', true]]) {
+      test(`an iteration over a change of leader ${what}`, { timeout: PATIENCE }, async () => {
+        const name = `iterate-${storage}-${wrote}`;
+        const [leader, page] = [await join(name, { storage }), await join(name, { storage })];
+        await page.evaluate(() => window.db.collection('many').putMany(
+          Array.from({ length: 5000 }, (_, number) => [`k${String(number).padStart(5, '0')}`, { number, text: 'x'.repeat(200) }])));
+        for (const reverse of [false, true]) {
+          await page.evaluate(async reverse => {
+            window.iterator = window.db.collection('many').entries({ reverse, limit: 4990 })[Symbol.asyncIterator]();
+            window.found = [(await window.iterator.next()).value];
+          }, reverse);
+          if (reverse) await endWorkers(page);
+          else await leader.close();
+          if (wrote) await put(page, `k${reverse}`, 1);
+          const outcome = await page.evaluate(async () => {
+            try {
+              for (;;) {
+                const { value, done } = await window.iterator.next();
+                if (done) return 'done';
+                window.found.push(value);
+              }
+            } catch (error) {
+              return error.code;
+            }
+          });
+          const numbers = await page.evaluate(() => window.found.map(([, { number }]) => number));
+          const place = index => (reverse ? 4999 - index : index);
+          ok(numbers.every((number, index) => number === place(index)), 'in order, each once');
+          if (wrote) equal(outcome, 'not-found');
+          else equal([outcome, numbers.length], ['done', 4990]);
+        }
+        await page.close();
+      });
+    }
+
+    test('tabs that open at the same moment agree on one leader', { timeout: PATIENCE }, async () => {
+      const name = `together-${storage}`;
+      const pages = await Promise.all(Array.from({ length: 6 }, () => openTab(browser, server)));
+      await Promise.all(pages.map((page, number) => page.evaluate(async ([name, storage, number]) => {
+        window.db = await pumice.open(name, { storage });
+        await window.db.collection('notes').put(`n${number}`, number);
+      }, [name, storage, number])));
+      equal((await Promise.all(pages.map(leads))).filter(Boolean).length, 1);
+      for (const page of pages) equal(await page.evaluate(() => window.db.collection('notes').count()), 6);
+      await Promise.all(pages.map(page => page.close()));
+    });
+  });
+}
+
+test('a leader whose page is busy serves the others', { timeout: PATIENCE }, async () => {
+  const [leader, page] = [await join('busy', { storage: 'opfs' }), await join('busy', { storage: 'opfs' })];
+  const blocked = leader.evaluate(() => {
+    const end = performance.now() + 8_000;
+    while (performance.now() < end);
+    return performance.now();
+  });
+  const begun = Date.now();
+  for (let number = 0; number < 50; number += 1) await put(page, `n${number}`, number);
+  ok(Date.now() - begun < 6_000, 'while it was busy');
+  await blocked;
+  ok(await leads(leader));
+  await Promise.all([leader.close(), page.close()]);
+});
+
+test('a lock whose holder never answers is taken', { timeout: PATIENCE * 2 }, async () => {
+  const [holder, page] = [await openTab(browser, server), await openTab(browser, server)];
+  await holder.evaluate(() => new Promise(resolve => {
+    navigator.locks.request('pumice:silent', () => { resolve(); return new Promise(() => {}); }).catch(error => { window.stolen = error.name; });
+  }));
+  const took = await page.evaluate(async () => {
+    const begun = performance.now();
+    window.db = await pumice.open('silent', { storage: 'memory' });
+    await window.db.collection('c').put('a', 1);
+    return performance.now() - begun;
+  });
+  ok(took > 5_000 && took < 50_000, `${took} ms`);
+  equal(await holder.evaluate(() => window.stolen), 'AbortError');
+  await Promise.all([holder.close(), page.close()]);
+});
