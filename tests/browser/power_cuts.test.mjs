@@ -67,30 +67,38 @@ test(`${CUTS} cuts of the power lose nothing`, { timeout: 120_000 + CUTS * 90_00
   equal(databases.reduce((sum, one) => sum + one.lost + one.wrong + one.refused, 0), 0, 'databases that lost something');
 });
 
-const nameOf = (one, cut) => (one.fresh ? `fresh ${one.storage} ${cut}` : `${one.scenario} ${one.storage}`);
-
+/** Has `one` written in a tab of its own; begins another database where it is to be fresh, or where the last one was lost. */
 async function openAndWrite(browser, one, cut) {
+  if (one.fresh || one.name === undefined) {
+    one.name = `${one.scenario} ${one.storage} ${cut}`;
+    one.operations = 0;
+  }
+  one.channel = encodeURIComponent(`${one.name} cut ${cut}`);
   const page = await openTab(browser, server);
-  const database = nameOf(one, cut);
-  one.channel = encodeURIComponent(`${database} cut ${cut}`);
-  if (one.fresh) one.operations = 0;
-  await startWork(page, { database, storage: one.storage, channel: one.channel, from: one.operations, stalled: one.stalled, ...one.work });
+  try {
+    await startWork(page, { database: one.name, storage: one.storage, channel: one.channel, from: one.operations, stalled: one.stalled, ...one.work });
+  } catch (error) {
+    count(one, 'refused', `before cut ${cut + 1}: ${error.message}`);
+  }
+}
+
+function count(one, verdict, details) {
+  one[verdict] += 1;
+  one.name = undefined;
+  console.error(`${one.scenario} in ${one.storage}: ${verdict} ${details}`);
 }
 
 /** Opens every database after a cut, and counts what is missing. */
 async function look(profile, databases, cut) {
   const browser = await startChromium({ profile });
-  for (const one of databases) {
+  for (const one of databases.filter(({ name }) => name !== undefined)) {
     const page = await openTab(browser, server);
     const { verdict, operations, error } = await judgeIn(page, {
-      database: nameOf(one, cut), storage: one.storage, acknowledged: one.heard, bytes: one.work.bytes,
+      database: one.name, storage: one.storage, acknowledged: one.heard, bytes: one.work.bytes,
     });
     one.cuts += 1;
     one.acknowledged += one.heard - one.operations;
-    if (verdict !== 'intact') {
-      one[verdict] += 1;
-      console.error(`cut ${cut + 1}, ${one.scenario} in ${one.storage}: ${verdict}; ${one.heard} acknowledged, ${operations} found; ${error ?? ''}`);
-    }
+    if (verdict !== 'intact') count(one, verdict, `after cut ${cut + 1}: ${one.heard} acknowledged, ${operations} found; ${error ?? ''}`);
     one.operations = operations;
     await page.close();
   }
