@@ -1,8 +1,8 @@
 /** Databases as a whole: listing them, and deleting one. */
 
 import { PumiceError, told, wrapped } from './errors.js';
-import type { Launch } from './launch.js';
-import { isOpenHere, requireBrowser } from './open.js';
+import type { Launch, Launched } from './launch.js';
+import { isOpenHere, placesHere, requireBrowser } from './open.js';
 import { type Errand, type Errands, lockName } from './protocol.js';
 import { checkDatabase } from './text.js';
 
@@ -25,8 +25,16 @@ export const listDatabasesWith = async (launch: Launch): Promise<string[]> => {
   return await run(launch, { type: 'list' }) ?? [];
 };
 
-const run = (launch: Launch, errand: Errand): Promise<string[] | undefined> => {
-  const { worker, ...wasm } = launch({});
+const launched = (launch: Launch): Launched => {
+  try {
+    return launch(placesHere());
+  } catch (cause) {
+    throw wrapped('io', 'the worker could not be started', cause);
+  }
+};
+
+const run = async (launch: Launch, errand: Errand): Promise<string[] | undefined> => {
+  const { worker, ...wasm } = launched(launch);
   const answer = new Promise<string[] | undefined>((resolve, reject) => {
     const timer = setTimeout(() => reject(new PumiceError('timeout', 'the worker did not answer in time')), PATIENCE);
     worker.onmessage = ({ data }: MessageEvent<Errands>) => {

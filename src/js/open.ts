@@ -2,7 +2,7 @@
 
 import { DatabaseHandle } from './database.js';
 import { PumiceError } from './errors.js';
-import type { Launch } from './launch.js';
+import type { Launch, Places } from './launch.js';
 import { PageLife } from './lifecycle.js';
 import { type CheckedOptions, checkOptions } from './options.js';
 import { Tab } from './tab.js';
@@ -19,6 +19,7 @@ interface Shared {
 }
 
 const tabs = new Map<string, Shared>();
+let places: Places = {};
 
 /** Opens with workers from `launch`. */
 export const openWith = async (launch: Launch, name: string, options?: OpenOptions): Promise<Database> => {
@@ -38,8 +39,12 @@ export const openWith = async (launch: Launch, name: string, options?: OpenOptio
     if (tabs.get(name) === shared) tabs.delete(name);
     throw error;
   }
+  places = checked.places;
   return new DatabaseHandle(name, checked.engine.durability, shared.tab, shared.persisted, () => release(name, shared));
 };
+
+/** Where this page's last open that worked found worker and wasm, if it said so. */
+export const placesHere = (): Places => places;
 
 export const isOpenHere = (name: string): boolean => tabs.has(name);
 

@@ -86,6 +86,34 @@ for (const storage of ['opfs', 'indexeddb']) {
       });
     }
 
+    test('a subscription is told all that is there after an import', { timeout: PATIENCE }, async () => {
+      const name = `import-${storage}`;
+      const [leader, page] = [await join(name, { storage }), await join(name, { storage })];
+      await page.evaluate(async storage => {
+        const other = await pumice.open(`imported ${storage}`, { storage });
+        await other.collection('notes').putMany([['a1', 'new'], ['a2', 'new'], ['b1', 'new']]);
+        window.file = await other.exportSnapshot();
+        await other.close();
+        const notes = window.db.collection('notes');
+        await notes.putMany([['a1', 'old'], ['a9', 'old']]);
+        window.told = [[], []];
+        const into = list => changes => list.push(...changes.map(({ type, key, document }) => [type, key, document]));
+        notes.subscribe(into(window.told[0]));
+        notes.subscribe({ prefix: 'a', limit: 1 }, into(window.told[1]));
+        await notes.put('a3', 'old');
+      }, storage);
+      await page.waitForFunction(() => window.told.every(list => list.length === 1));
+      await page.evaluate(() => window.db.importSnapshot(window.file));
+      await page.waitForFunction(() => window.told.every(list => list.length > 2));
+      await put(leader, 'a4', 'newer');
+      await page.waitForFunction(() => window.told.every(list => list.at(-1)[1] === 'a4'));
+      const there = [['drop', null, null], ['put', 'a1', 'new'], ['put', 'a2', 'new'], ['put', 'b1', 'new']];
+      const told = list => [['put', 'a3', 'old'], ...list, ['put', 'a4', 'newer']];
+      const heard = await page.evaluate(() => window.told.map(list => list.map(change => change.map(part => part ?? null))));
+      equal(heard, [told(there), told(there.slice(0, 3))]);
+      await Promise.all([leader.close(), page.close()]);
+    });
+
     test('tabs that open at the same moment agree on one leader', { timeout: PATIENCE }, async () => {
       const name = `together-${storage}`;
       const pages = await Promise.all(Array.from({ length: 6 }, () => openTab(browser, server)));
