@@ -26,6 +26,8 @@ after(async () => {
 /** Opens the page; whatever goes wrong in it fails the test that looks at `wrong`. */
 async function openDemo(from = server) {
   const page = await browser.context.newPage();
+  // Wide enough for the notes and the engine side by side.
+  await page.setViewportSize({ width: 1280, height: 800 });
   page.wrong = [];
   page.on('pageerror', error => page.wrong.push(error.message));
   page.on('console', message => { if (['error', 'warning'].includes(message.type())) page.wrong.push(message.text()); });
@@ -91,7 +93,6 @@ test('it works without a network after the first visit', { timeout: PATIENCE * 2
 
 test('the engine is seen at work, and a crash loses nothing', { timeout: PATIENCE * 3 }, async () => {
   const page = await openDemo();
-  await page.locator('[data-view=engine]').first().click({ force: true }).catch(() => {});
   match(await page.locator('#log').textContent(), /"cmd":"INSERT"/);
   match(await page.locator('#facts').textContent(), /OPFS/);
   await page.locator('#load').click();
