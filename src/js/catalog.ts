@@ -8,16 +8,23 @@ import { checkDatabase } from './text.js';
 
 /** What a worker may take for an errand, in ms. */
 const PATIENCE = 50_000;
+/** How often deleting looks whether the database is free, and how long it waits in between, in ms. */
+const TRIES = 10;
+const PAUSE = 100;
 
 export const deleteDatabaseWith = async (launch: Launch, name: string): Promise<void> => {
   checkDatabase(name);
   requireBrowser();
-  const busy = new PumiceError('busy', `the database '${name}' is open; close it in all tabs, then delete it`);
-  if (isOpenHere(name)) throw busy;
-  await navigator.locks.request(lockName(name), { ifAvailable: true }, async lock => {
-    if (lock === null) throw busy;
-    await run(launch, { type: 'delete', name });
-  });
+  // A tab that was just closed has its lock for a moment longer.
+  for (let tries = 0; tries < TRIES && !await isOpenHere(name); tries++) {
+    const isDone = await navigator.locks.request(lockName(name), { ifAvailable: true }, async lock => {
+      if (lock !== null) await run(launch, { type: 'delete', name });
+      return lock !== null;
+    });
+    if (isDone) return;
+    await new Promise(resolve => { setTimeout(resolve, PAUSE); });
+  }
+  throw new PumiceError('busy', `the database '${name}' is open; close it in all tabs, then delete it`);
 };
 
 export const listDatabasesWith = async (launch: Launch): Promise<string[]> => {

@@ -26,11 +26,7 @@ export const openWith = async (launch: Launch, name: string, options?: OpenOptio
   const checked = checkOptions(options);
   checkDatabase(name);
   requireBrowser();
-  for (;;) {
-    const closing = tabs.get(name)?.closing;
-    if (closing === undefined) break;
-    await closing;
-  }
+  await closed(name);
   const shared = tabs.get(name) ?? share(launch, name, checked);
   shared.handles++;
   try {
@@ -46,7 +42,15 @@ export const openWith = async (launch: Launch, name: string, options?: OpenOptio
 /** Where this page's last open that worked found worker and wasm, if it said so. */
 export const placesHere = (): Places => places;
 
-export const isOpenHere = (name: string): boolean => tabs.has(name);
+/** Whether this page has the database open, once what is being closed is closed. */
+export const isOpenHere = async (name: string): Promise<boolean> => {
+  await closed(name);
+  return tabs.has(name);
+};
+
+const closed = async (name: string): Promise<void> => {
+  for (let closing; (closing = tabs.get(name)?.closing) !== undefined;) await closing;
+};
 
 const share = (launch: Launch, name: string, options: CheckedOptions): Shared => {
   const tab = new Tab(name, launch, options, () => life.watchLeaving());

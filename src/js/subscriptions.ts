@@ -108,7 +108,7 @@ class Shared {
   }
 
   private failed(error: PumiceError): void {
-    // The second: the database is another one than it was, and not as far. So it is with `memory` when the leader changes.
+    // The second: the database is another one, and not as far. So it is with `memory` when the leader changes.
     if (error.code === 'not-found' || error.code === 'invalid-argument') return this.beginAnew();
     this.forget();
     // There is no other way to tell.

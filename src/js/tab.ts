@@ -109,7 +109,8 @@ export class Tab {
       replies: message => this.receive(message),
       failed: error => this.otherFailed(error),
       asked: () => {
-        if (this.leads && this.host?.started !== true) this.follower?.say({ type: 'opening', protocol: PROTOCOL, term: this.term });
+        if (!this.leads || this.host?.started === true) return;
+        this.follower?.say({ type: 'opening', protocol: PROTOCOL, term: this.term });
       },
       mute: () => this.mute(),
     });

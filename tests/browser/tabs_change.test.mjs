@@ -158,3 +158,25 @@ test('a lock whose holder never answers is taken', { timeout: PATIENCE * 2 }, as
   equal(await holder.evaluate(() => window.stolen), 'AbortError');
   await Promise.all([holder.close(), page.close()]);
 });
+
+test('a database can be deleted as soon as its last tab is gone', { timeout: PATIENCE }, async () => {
+  const page = await openTab(browser, server);
+  for (const end of ['close', 'leave']) {
+    const other = await join('deleted', { storage: 'opfs' });
+    await put(other, 'a', 1);
+    equal(await page.evaluate(() => pumice.deleteDatabase('deleted').catch(error => error.code)), 'busy');
+    if (end === 'close') await other.close();
+    else await other.evaluate(() => { location.href = '/other'; });
+    await page.evaluate(() => pumice.deleteDatabase('deleted'));
+    equal(await page.evaluate(async () => (await pumice.listDatabases()).includes('deleted')), false);
+  }
+  const again = page.evaluate(async () => {
+    const db = await pumice.open('deleted', { storage: 'opfs' });
+    const empty = await db.collections();
+    void db.close();
+    await pumice.deleteDatabase('deleted');
+    return empty;
+  });
+  equal(await again, [], 'also while it is being closed');
+  await page.close();
+});
