@@ -88,3 +88,13 @@ impl Signal {
         .await;
     }
 }
+
+/// For tests, on storages whose futures are ready at once.
+#[cfg(test)]
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut context = std::task::Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("nothing can wait here"),
+    }
+}
