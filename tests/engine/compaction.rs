@@ -62,6 +62,42 @@ fn a_file_that_a_view_held_goes_with_the_next_compaction() {
     assert_eq!(snapshots(&storage), 1);
 }
 
+#[test]
+fn a_feed_keeps_the_segment_of_the_record_that_it_reads_next() {
+    let db = Db::open_with(MemoryStorage::new(), manual()).unwrap();
+    for n in 0..3 {
+        db.collection("c").put("k", &n).unwrap();
+    }
+    let mut feed = db.as_async().changes(2).unwrap();
+    db.compact().unwrap();
+    let change = crate::support::block_on(feed.next()).unwrap().expect("the third write");
+    assert_eq!(change.sequence, 3);
+}
+
+#[test]
+fn a_run_whose_base_is_gone_is_refused() {
+    within(Duration::from_secs(60), "the compactions in the background", || {
+        let storage = MemoryStorage::new();
+        let db = Db::open_with(storage.clone(), Options::new().compact_at(Some(32 << 10))).unwrap();
+        for (n, bytes) in [1 << 20, 256 << 10, 64 << 10].into_iter().enumerate() {
+            db.collection("c").put(&n.to_string(), &"x".repeat(bytes)).unwrap();
+            while db.stats().unwrap().compactions == n as u64 {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        db.close().unwrap();
+        drop(db);
+        let mut runs = crate::support::block_on(storage.list()).unwrap();
+        runs.retain(|name| name.ends_with(".snapshot"));
+        runs.sort();
+        assert_eq!(runs.len(), 3, "each is much smaller than the one below it: {runs:?}");
+        // Without it, what lies on top of it would show as if nothing were missing.
+        crate::support::block_on(storage.remove(&runs[1])).unwrap();
+        let error = Db::open_with(storage, manual()).err().expect("a third of it is missing");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    });
+}
+
 /// Makes each piece of a snapshot slow to write, and counts those and the syncs of the log.
 #[derive(Default)]
 struct Watch {

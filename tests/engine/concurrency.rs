@@ -418,7 +418,9 @@ fn sixty_four_tasks_on_a_runtime_of_several_threads_lose_nothing() {
             tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
         let told = runtime.block_on(async {
             let storage = AsyncDiskStorage::open(dir.path()).await.unwrap();
-            let db = pumice::Db::open_with(storage, Options::new().compact_at(Some(64 << 10))).await.unwrap();
+            // So small that some wait for room, and are dropped while they do.
+            let options = Options::new().compact_at(Some(64 << 10)).buffer_limit(4 << 10);
+            let db = pumice::Db::open_with(storage, options).await.unwrap();
             let mut tasks = Vec::new();
             for t in 0..64_u64 {
                 let db = db.clone();

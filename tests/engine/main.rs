@@ -4,21 +4,27 @@
 
 #![cfg(not(target_family = "wasm"))]
 
+mod beside;
 mod compaction;
 mod concurrency;
 mod conformance;
 mod disk;
+mod due;
 mod edges;
 mod end_mark;
 mod faults;
 mod feeds;
 mod golden;
+mod interrupted;
+mod log_lines;
 mod losses;
 mod model;
 mod pool;
 mod recovery;
+mod salvage;
 mod stress;
 mod submit;
 #[path = "../support/mod.rs"]
 mod support;
 mod transfer;
+mod visible;

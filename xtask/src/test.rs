@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must hold, in steps, cheapest first.
 
+pub mod browser;
 mod platform_table;
 
 use crate::fuzz::{self, Effort};
@@ -56,9 +57,15 @@ const STEPS: &[Step] = &[
     }),
     step("package", |sh| Ok(cmd!(sh, "cargo package --package pumice --allow-dirty").run()?)),
     step("npm package, in applications of three bundlers", npm_package),
+    step("browser: API", |sh| browser::run(sh, &["api"])),
+    step("browser: tabs", |sh| browser::run(sh, &["units", "tabs", "tabs_life"])),
+    step("browser: kills and failures", |sh| browser::run(sh, &["durability", "failures", "damage"])),
+    step("browser: snapshots", browser::interchange),
+    step("browser: demo page", |sh| browser::run(sh, &["demo"])),
     optional("kills at every call", "kills", |sh| harness(sh, &["kills"])),
     optional("I/O errors at every call", "io-errors", |sh| harness(sh, &["io-errors"])),
     optional("power cuts", "power-cuts", |sh| harness(sh, &["power-cuts", "--engine", "pumice"])),
+    optional("browser: power cuts", "browser-power-cuts", browser::power_cuts),
     optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
 ];
 
