@@ -10,10 +10,10 @@ use crate::log::group_commit::{Caller, Duty};
 use crate::log::queue::{Want, closed};
 use crate::options::Published;
 use crate::snapshot::{Direction, KeyRange, SnapshotHeader, SnapshotWriter, Table};
+use crate::sorted_map::SortedMap;
 use crate::state::Parts;
 use crate::state::merge::{Merge, Show};
 use crate::storage::{Storage, platform};
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -175,15 +175,16 @@ impl<S: Storage> Job<S> {
         if self.header.base == 0 {
             return Vec::new();
         }
-        let mut drops = BTreeMap::<String, u64>::new();
+        let mut drops = SortedMap::<String, u64>::default();
         for table in self.inputs.tables.iter().rev() {
-            drops.extend(table.drops().iter().cloned());
+            for (name, sequence) in table.drops() {
+                drops.insert(name.clone(), *sequence);
+            }
         }
         for memtable in self.inputs.memtables.iter().rev() {
-            let dropped = memtable.drops(u64::MAX).into_iter();
-            drops.extend(
-                dropped.map(|(name, sequence)| (String::from_utf8_lossy(&name).into_owned(), sequence)),
-            );
+            for (name, sequence) in memtable.drops(u64::MAX) {
+                drops.insert(String::from_utf8_lossy(&name).into_owned(), sequence);
+            }
         }
         drops.into_iter().collect()
     }

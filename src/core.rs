@@ -11,11 +11,11 @@ use crate::log::recovery::{self, Opened, Recovery};
 use crate::log::writer::Segment;
 use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
+use crate::sorted_map::SortedMap;
 use crate::state::State;
 use crate::storage::{Storage, platform};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{self, Mutex, MutexGuard, PoisonError};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use web_time::Instant;
@@ -38,11 +38,11 @@ pub(crate) struct LiveFiles<S: Storage> {
 
 /// The sequence numbers that change feeds go on from, with how many do: segments from there on stay.
 #[derive(Default)]
-pub(crate) struct Pins(BTreeMap<u64, usize>);
+pub(crate) struct Pins(SortedMap<u64, usize>);
 
 impl Pins {
     pub(crate) fn add(&mut self, from: u64) {
-        *self.0.entry(from).or_insert(0) += 1;
+        *self.0.or_default(from) += 1;
     }
 
     fn remove(&mut self, from: u64) {

@@ -4,8 +4,8 @@
 //! tokens goes, so that a record fits on one line.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::json;
 use crate::options::Limits;
-use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
 /// The longest collection name, in bytes.
@@ -46,7 +46,7 @@ pub(crate) fn check_collection(name: &str) -> Result<()> {
         return Err(Error::new(ErrorKind::TooLarge, message));
     }
     if name.chars().any(char::is_control) {
-        let message = format!("the collection name {name:?} holds a control character; leave it out");
+        let message = "a collection name must not hold control characters; leave them out";
         return Err(Error::new(ErrorKind::InvalidArgument, message));
     }
     Ok(())
@@ -69,10 +69,10 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
 ///
 /// Everything that JSON's grammar allows is kept: duplicate members, any exponent, lone surrogate escapes.
 pub(crate) fn minify<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>> {
-    serde_json::from_str::<IgnoredAny>(text).map_err(|e| {
-        Error::new(ErrorKind::InvalidArgument, format!("the document is not valid JSON: {e}"))
+    let shape = json::check(text).map_err(|json::Fault(at)| {
+        let message = format!("the document is not valid JSON from byte {at} on");
+        Error::new(ErrorKind::InvalidArgument, message)
     })?;
-    let shape = Shape::of(text.as_bytes());
     if shape.depth > limits.max_depth {
         let message = format!(
             "a document nested {} deep is over the limit of {}; flatten it",
@@ -87,33 +87,6 @@ pub(crate) fn minify<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>>
         return Err(Error::new(ErrorKind::TooLarge, message));
     }
     if shape.spaces == 0 { Ok(Cow::Borrowed(text)) } else { Ok(Cow::Owned(without_spaces(text, len))) }
-}
-
-/// What one pass over valid JSON finds.
-struct Shape {
-    depth: usize,
-    spaces: usize,
-}
-
-impl Shape {
-    fn of(json: &[u8]) -> Self {
-        let (mut level, mut depth, mut spaces) = (0usize, 0usize, 0usize);
-        let mut at = 0;
-        while let Some(&byte) = json.get(at) {
-            at += 1;
-            match byte {
-                b'"' => at = string_end(json, at),
-                b'{' | b'[' => {
-                    level += 1;
-                    depth = depth.max(level);
-                }
-                b'}' | b']' => level = level.saturating_sub(1),
-                b' ' | b'\t' | b'\n' | b'\r' => spaces += 1,
-                _ => {}
-            }
-        }
-        Self { depth, spaces }
-    }
 }
 
 /// The position after the quote that ends the string whose contents begin at `at`.

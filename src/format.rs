@@ -2,6 +2,7 @@
 
 pub(crate) mod clients;
 pub(crate) mod end_mark;
+pub(crate) mod json;
 pub(crate) mod line;
 pub(crate) mod segment;
 pub(crate) mod snapshot;

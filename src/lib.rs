@@ -37,6 +37,7 @@ mod log;
 mod options;
 mod record;
 mod snapshot;
+mod sorted_map;
 mod state;
 mod storage;
 mod sync;

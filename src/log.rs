@@ -7,6 +7,5 @@ pub(crate) mod order;
 pub(crate) mod queue;
 pub(crate) mod recovery;
 pub(crate) mod replay;
-pub(crate) mod salvage;
 mod take_over;
 pub(crate) mod writer;

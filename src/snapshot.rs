@@ -1,11 +1,11 @@
 //! Snapshot files: building them and reading them in place.
 //!
 //! [`builder`] turns sorted entries into bytes and knows no storage; [`table`] finds single entries in a stored
-//! file, [`cursor`] walks over them in order, [`verify`] reads all of it, [`writing`] brings one onto the disk. [`cache`] keeps blocks for all tables of a
+//! file, [`cursor`] walks over them in order, [`verify`] reads all of it, [`writing`] brings one onto the disk. [`BlockCache`] keeps blocks for all tables of a
 //! database. None of them knows what a document is: keys and values are bytes.
 
 mod builder;
-mod cache;
+
 mod cursor;
 mod path;
 mod table;
@@ -14,8 +14,8 @@ mod verify;
 pub(crate) mod writing;
 
 pub(crate) use crate::format::snapshot::SnapshotHeader;
+pub(crate) use crate::storage::cache::BlockCache;
 pub(crate) use builder::SnapshotBuilder;
-pub(crate) use cache::BlockCache;
 pub(crate) use cursor::{Direction, KeyRange, TableCursor};
 pub(crate) use table::{OpenOutcome, Table};
 pub(crate) use tally::Summary;

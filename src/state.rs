@@ -10,12 +10,12 @@ pub(crate) mod merge;
 use crate::document::{SEPARATOR, split_sort_key};
 use crate::error::{Error, Result};
 use crate::snapshot::Table;
+use crate::sorted_map::SortedMap;
 use crate::storage::Storage;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use bytes::Bytes;
 use memtable::{Change, Lookup, Memtable};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The parts that reads look through, each list newest first.
@@ -33,12 +33,12 @@ impl<S: Storage> Clone for Parts<S> {
 
 /// The sequence numbers that read views see, each with how many views do.
 #[derive(Default)]
-struct Views(BTreeMap<u64, usize>);
+struct Views(SortedMap<u64, usize>);
 
 impl Views {
     /// Whether a view needs the version of `sequence` although one of `newer` follows it.
     fn need(&self, sequence: u64, newer: u64) -> bool {
-        !self.0.is_empty() && self.0.range(sequence..newer).next().is_some()
+        self.0.first_from(&sequence).is_some_and(|(view, _)| *view < newer)
     }
 }
 
@@ -119,7 +119,7 @@ impl<S: Storage> State<S> {
         let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
         let mut views = self.views();
         let sequence = self.visible();
-        *views.0.entry(sequence).or_insert(0) += 1;
+        *views.0.or_default(sequence) += 1;
         View { state: Arc::clone(self), parts: Arc::clone(&parts), sequence }
     }
 
@@ -210,7 +210,7 @@ pub(crate) struct View<S: Storage> {
 
 impl<S: Storage> Clone for View<S> {
     fn clone(&self) -> Self {
-        *self.state.views().0.entry(self.sequence).or_insert(0) += 1;
+        *self.state.views().0.or_default(self.sequence) += 1;
         Self { state: Arc::clone(&self.state), parts: Arc::clone(&self.parts), sequence: self.sequence }
     }
 }

@@ -115,7 +115,7 @@ pub(crate) fn validate_name(name: &str) -> Result<()> {
     if valid {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::InvalidArgument, format!("{name:?} is no name for a file of a database")))
+    Err(Error::new(ErrorKind::InvalidArgument, format!("`{name}` is no name for a file of a database")))
 }
 
 // The one table of platforms. No other file asks for the target.
@@ -144,6 +144,22 @@ pub mod blocking;
 #[cfg(all(not(target_family = "wasm"), feature = "tokio"))]
 #[path = "native.rs"]
 mod native;
+
+/// What can still be read of a damaged database.
+#[cfg(not(target_family = "wasm"))]
+#[path = "log/salvage.rs"]
+pub(crate) mod salvage;
+#[cfg(target_family = "wasm")]
+#[path = "log/salvage_web.rs"]
+pub(crate) mod salvage;
+
+/// The blocks of snapshots in memory.
+#[cfg(not(target_family = "wasm"))]
+#[path = "snapshot/cache.rs"]
+pub(crate) mod cache;
+#[cfg(target_family = "wasm")]
+#[path = "snapshot/cache_web.rs"]
+pub(crate) mod cache;
 
 /// The face for JavaScript.
 #[cfg(all(target_family = "wasm", feature = "js"))]

@@ -93,7 +93,7 @@ impl<S: Storage> Db<S> {
             let sound =
                 (1..=MAX_CLIENT_BYTES).contains(&client.len()) && !client.chars().any(char::is_control);
             if !sound || *number == u64::MAX {
-                let message = format!("{client:?} with write {number} is no name and number of a client");
+                let message = format!("`{client}` with write {number} is no name and number of a client");
                 return Err(Error::new(ErrorKind::InvalidArgument, message));
             }
         }

@@ -5,10 +5,9 @@
 //! of each segment carries this table as of the segment's beginning, for the records that compaction removes.
 //! Everything is bounded: clients, runs, and the time that a silent client is remembered.
 
-use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
+use super::json::{Reader, push_string};
+use crate::sorted_map::SortedMap;
+use std::collections::VecDeque;
 
 /// Clients remembered at once.
 pub(crate) const MAX_CLIENTS: usize = 256;
@@ -60,7 +59,7 @@ pub(crate) enum Known {
 /// The table of answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Clients {
-    by_name: BTreeMap<Box<str>, Client>,
+    by_name: SortedMap<Box<str>, Client>,
     /// Runs of all clients.
     runs: usize,
 }
@@ -94,7 +93,7 @@ impl Clients {
                 self.forget_most_silent();
             }
         }
-        let client = self.by_name.entry(name.into()).or_default();
+        let client = self.by_name.or_default(name.into());
         client.time = client.time.max(time);
         if number < client.done {
             return;
@@ -164,99 +163,99 @@ impl Clients {
 
     /// Appends the table as a JSON array.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        let rows: Vec<_> = self
-            .by_name
-            .iter()
-            .map(|(name, client)| {
-                let runs: Vec<_> =
-                    client.runs.iter().map(|run| (run.number, run.sequence, run.count)).collect();
-                (&**name, client.time, client.done, runs)
-            })
-            .collect();
-        // Writing to a Vec cannot fail, and neither can these.
-        let _ = serde_json::to_writer(out, &rows);
+        out.push(b'[');
+        for (row, (name, client)) in self.by_name.iter().enumerate() {
+            out.extend_from_slice(if row == 0 { b"[" } else { b",[" });
+            push_string(out, name);
+            push_numbers(out, b",", &[client.time, client.done]);
+            out.extend_from_slice(b",[");
+            for (place, run) in client.runs.iter().enumerate() {
+                out.extend_from_slice(if place == 0 { b"[" } else { b",[" });
+                push_numbers(out, b"", &[run.number]);
+                push_numbers(out, b",", &[run.sequence, run.count]);
+                out.push(b']');
+            }
+            out.extend_from_slice(b"]]");
+        }
+        out.push(b']');
     }
 
     /// Reads [`encode`](Self::encode)'s text; `None` for what it does not write. Of more than is kept at once, the
     /// rest is left out.
     pub(crate) fn decode(json: &str) -> Option<Self> {
-        serde_json::from_str(json).ok()
-    }
-}
-
-impl<'de> Deserialize<'de> for Clients {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Rows)
-    }
-}
-
-struct Rows;
-
-impl<'de> Visitor<'de> for Rows {
-    type Value = Clients;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("clients with their answers")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Clients, A::Error> {
-        let mut clients = Clients::default();
-        while clients.by_name.len() < MAX_CLIENTS
-            && let Some((name, time, done, runs)) = rows.next_element::<(String, u64, u64, Runs)>()?
-        {
-            if name.len() > MAX_CLIENT_BYTES || runs.0.front().is_some_and(|first| first.number < done) {
-                return Err(A::Error::custom("no row of a client"));
-            }
-            if clients.runs + runs.0.len() > MAX_RUNS {
-                break;
-            }
-            clients.runs += runs.0.len();
-            if clients.by_name.insert(name.into(), Client { time, done, runs: runs.0 }).is_some() {
-                return Err(A::Error::custom("a client has two rows"));
-            }
+        let (mut clients, mut reader, mut first, mut full) =
+            (Self::default(), Reader::new(json), true, false);
+        reader.expect(b'[').ok()?;
+        while reader.more(first, b']').ok()? {
+            first = false;
+            let row = reader.value().ok()?;
+            full |= clients.by_name.len() == MAX_CLIENTS;
+            full = full || !clients.add_row(row)?;
         }
-        while rows.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(clients)
-    }
-}
-
-struct Runs(VecDeque<Run>);
-
-impl<'de> Deserialize<'de> for Runs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(RunsVisitor)
-    }
-}
-
-struct RunsVisitor;
-
-impl<'de> Visitor<'de> for RunsVisitor {
-    type Value = Runs;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("runs of answers in ascending order")
+        reader.end().ok()?;
+        Some(clients)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Runs, A::Error> {
-        let mut runs = VecDeque::new();
-        let mut end = 0;
-        while let Some((number, sequence, count)) = rows.next_element::<(u64, u64, u64)>()? {
-            let sound = count > 0 && number >= end && sequence.checked_add(count).is_some();
-            end = number.checked_add(count).filter(|_| sound).ok_or_else(|| A::Error::custom("no run"))?;
-            // The last ones, as when they are recorded.
-            if runs.len() == MAX_RUNS {
-                runs.pop_front();
-            }
-            runs.push_back(Run { number, sequence, count });
+    /// False for a row that there is no room for.
+    fn add_row(&mut self, row: &str) -> Option<bool> {
+        let mut reader = Reader::new(row);
+        reader.expect(b'[').ok()?;
+        let name = reader.string().ok()?;
+        let (time, done) = (after_comma(&mut reader)?, after_comma(&mut reader)?);
+        reader.expect(b',').ok()?;
+        let runs = runs(reader.value().ok()?)?;
+        reader.expect(b']').ok()?;
+        if name.len() > MAX_CLIENT_BYTES || runs.front().is_some_and(|first| first.number < done) {
+            return None;
         }
-        Ok(Runs(runs))
+        if self.runs + runs.len() > MAX_RUNS {
+            return Some(false);
+        }
+        self.runs += runs.len();
+        // A client has one row.
+        self.by_name.insert((&*name).into(), Client { time, done, runs }).is_none().then_some(true)
     }
+}
+
+/// Appends each number with `before` in front of it.
+fn push_numbers(out: &mut Vec<u8>, before: &[u8], numbers: &[u64]) {
+    for number in numbers {
+        out.extend_from_slice(before);
+        out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+    }
+}
+
+fn after_comma(reader: &mut Reader<'_>) -> Option<u64> {
+    reader.expect(b',').ok()?;
+    reader.number().ok()
+}
+
+/// Runs in ascending order.
+fn runs(json: &str) -> Option<VecDeque<Run>> {
+    let (mut runs, mut reader, mut first, mut end) = (VecDeque::new(), Reader::new(json), true, 0);
+    reader.expect(b'[').ok()?;
+    while reader.more(first, b']').ok()? {
+        first = false;
+        reader.expect(b'[').ok()?;
+        let number = reader.number().ok()?;
+        let (sequence, count) = (after_comma(&mut reader)?, after_comma(&mut reader)?);
+        reader.expect(b']').ok()?;
+        let sound = count > 0 && number >= end && sequence.checked_add(count).is_some();
+        end = number.checked_add(count).filter(|_| sound)?;
+        // The last ones, as when they are recorded.
+        if runs.len() == MAX_RUNS {
+            runs.pop_front();
+        }
+        runs.push_back(Run { number, sequence, count });
+    }
+    Some(runs)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn text(clients: &Clients) -> String {
         let mut out = Vec::new();

@@ -4,11 +4,9 @@
 //! reader, once the checksum holds, slices key and value without parsing the value. Other orders take a slower path.
 
 use super::clients::Clients;
+use super::json::{Reader, push_string};
 use crate::record::{Op, Origin, Record};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::io::Write;
 use std::ops::Range;
 
 /// The version of the log's format that this code writes, and the newest it reads.
@@ -180,18 +178,6 @@ fn push_checksum(out: &mut Vec<u8>, label: &[u8], checksum: u32) {
     out.push(b'"');
 }
 
-/// Appends `text` as a JSON string.
-pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
-        // Writing to a Vec cannot fail, and neither can a str.
-        let _ = serde_json::to_writer(out.by_ref(), text);
-    } else {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    }
-}
-
 fn push_trailer(out: &mut Vec<u8>, start: usize) -> u32 {
     let checksum = crc32c::crc32c(out.get(start..).unwrap_or_default());
     push_checksum(out, TRAILER_START, checksum);
@@ -355,68 +341,96 @@ fn op<'a>(command: &str, collection: Cow<'a, str>, key: Cow<'a, str>, value: &'a
     })
 }
 
-/// Any order of members, escapes in keys, headers and seals.
-#[derive(Deserialize)]
-struct AnyLine<'a> {
-    pumice: Option<u32>,
-    #[serde(borrow)]
-    store: Option<Cow<'a, str>>,
-    epoch: Option<u64>,
-    first: Option<u64>,
-    #[serde(borrow)]
-    previous: Option<Cow<'a, str>>,
-    previous_bytes: Option<u64>,
-    carried_bytes: Option<u64>,
-    #[serde(borrow)]
-    clients: Option<&'a RawValue>,
-    #[serde(rename = "_s")]
-    sequence: Option<u64>,
-    #[serde(borrow, rename = "_p")]
-    chain: Option<Cow<'a, str>>,
-    #[serde(rename = "_w")]
-    watermark: Option<u64>,
-    #[serde(rename = "_t")]
-    time: Option<u64>,
-    #[serde(borrow, rename = "_c")]
-    client: Option<Cow<'a, str>>,
-    #[serde(rename = "_n")]
-    number: Option<u64>,
-    #[serde(borrow)]
-    cmd: Option<Cow<'a, str>>,
-    collection: Option<String>,
-    key: Option<String>,
-    #[serde(borrow, default, deserialize_with = "raw_value")]
-    value: Option<&'a RawValue>,
+/// The members that a line may have, in any order. Others are ignored.
+const MEMBERS: [&str; 17] = [
+    "pumice",
+    "store",
+    "epoch",
+    "first",
+    "previous",
+    "previous_bytes",
+    "carried_bytes",
+    "clients",
+    "_s",
+    "_p",
+    "_w",
+    "_t",
+    "_c",
+    "_n",
+    "cmd",
+    "collection",
+    "key",
+];
+
+/// A line's members as they stand. Takes any order, escapes in keys, headers and seals.
+struct Members<'a> {
+    /// In the order of [`MEMBERS`]; what is null counts as not there.
+    known: [Option<&'a str>; MEMBERS.len()],
+    /// `null` is a document too.
+    value: Option<&'a str>,
 }
 
-/// `null` is a document too.
-fn raw_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
+impl<'a> Members<'a> {
+    /// `None` for what is no object, and where a member is there twice.
+    fn read(text: &'a str) -> Option<Self> {
+        let mut members = Self { known: [None; MEMBERS.len()], value: None };
+        let mut reader = Reader::new(text);
+        reader.expect(b'{').ok()?;
+        let mut first = true;
+        while reader.more(first, b'}').ok()? {
+            first = false;
+            let name = reader.string().ok()?;
+            reader.expect(b':').ok()?;
+            let value = reader.value().ok()?;
+            let place = match MEMBERS.iter().position(|known| *known == name) {
+                Some(at) => members.known.get_mut(at)?,
+                None if name == "value" => &mut members.value,
+                None => continue,
+            };
+            if place.replace(value).is_some() {
+                return None;
+            }
+        }
+        reader.end().ok()?;
+        Some(members)
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        let at = MEMBERS.iter().position(|known| *known == name)?;
+        self.known.get(at).copied().flatten().filter(|value| *value != "null")
+    }
+
+    fn string(&self, name: &str) -> Option<Cow<'a, str>> {
+        Reader::new(self.get(name)?).string().ok()
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.get(name)?.parse().ok()
+    }
 }
 
 fn decode_slow(text: &str, checksum: u32) -> Result<Line<'_>, LineError> {
-    let line: AnyLine<'_> = serde_json::from_str(text).map_err(|_| LineError::Contents)?;
-    if let Some(version) = line.pumice {
-        if version > LOG_VERSION {
-            return Err(LineError::NewerVersion(version));
-        }
-        if version < LOG_VERSION {
-            return Err(LineError::Contents);
-        }
-        return header(&line).map(Line::Header).ok_or(LineError::Contents);
+    let line = Members::read(text).ok_or(LineError::Contents)?;
+    if line.get("pumice").is_some() {
+        let version = line.number("pumice").and_then(|version| u32::try_from(version).ok());
+        return match version.ok_or(LineError::Contents)? {
+            newer if newer > LOG_VERSION => Err(LineError::NewerVersion(newer)),
+            LOG_VERSION => header(&line).map(Line::Header).ok_or(LineError::Contents),
+            _ => Err(LineError::Contents),
+        };
     }
-    record_or_seal(line, checksum).ok_or(LineError::Contents)
+    record_or_seal(&line, checksum).ok_or(LineError::Contents)
 }
 
-fn header(line: &AnyLine<'_>) -> Option<Header> {
+fn header(line: &Members<'_>) -> Option<Header> {
     Some(Header {
-        store: parse_store(line.store.as_deref()?)?,
-        epoch: line.epoch?,
-        first: line.first?,
-        previous: parse_checksum(line.previous.as_deref()?.as_bytes())?,
-        previous_len: line.previous_bytes?,
-        carried: line.carried_bytes?,
-        clients: line.clients.map_or_else(|| Some(Clients::default()), |json| Clients::decode(json.get()))?,
+        store: parse_store(&line.string("store")?)?,
+        epoch: line.number("epoch")?,
+        first: line.number("first")?,
+        previous: parse_checksum(line.string("previous")?.as_bytes())?,
+        previous_len: line.number("previous_bytes")?,
+        carried: line.number("carried_bytes")?,
+        clients: line.get("clients").map_or_else(|| Some(Clients::default()), Clients::decode)?,
     })
 }
 
@@ -431,20 +445,21 @@ fn parse_store(digits: &str) -> Option<[u8; 16]> {
     Some(store)
 }
 
-fn record_or_seal(line: AnyLine<'_>, checksum: u32) -> Option<Line<'_>> {
-    let previous = parse_checksum(line.chain.as_deref()?.as_bytes())?;
-    let (time, command) = (line.time?, line.cmd?);
+fn record_or_seal<'a>(line: &Members<'a>, checksum: u32) -> Option<Line<'a>> {
+    let previous = parse_checksum(line.string("_p")?.as_bytes())?;
+    let (time, command) = (line.number("_t")?, line.string("cmd")?);
+    // What is there must be right, also where it need not be there.
+    let watermark = line.get("_w").map_or(Some(None), |text| text.parse().ok().map(Some))?;
     if command == "SEAL" {
-        return Some(Line::Seal(Seal { previous, watermark: line.watermark?, time }));
+        return Some(Line::Seal(Seal { previous, watermark: watermark?, time }));
     }
-    let origin = match (line.client, line.number) {
-        (Some(client), Some(number)) => Some(Origin { client, number }),
+    let origin = match (line.get("_c"), line.get("_n")) {
+        (Some(_), Some(_)) => Some(Origin { client: line.string("_c")?, number: line.number("_n")? }),
         (None, None) => None,
         _ => return None,
     };
-    let (collection, key) = (Cow::Owned(line.collection?), Cow::Owned(line.key?));
-    let op = op(&command, collection, key, line.value?.get())?;
-    let record = Record { sequence: line.sequence?, previous, watermark: line.watermark, time, origin, op };
+    let op = op(&command, line.string("collection")?, line.string("key")?, line.value?)?;
+    let record = Record { sequence: line.number("_s")?, previous, watermark, time, origin, op };
     Some(Line::Record { record, checksum })
 }
 

@@ -158,6 +158,7 @@ pub(crate) fn walk<'a>(
 ///
 /// Behind damage a record may belong to a batch whose beginning is gone. It is held back until the next commit, which
 /// tells that it did, or the next beginning, seal or end, which tell that it did not.
+#[allow(dead_code)] // Not every platform salvages.
 pub(crate) fn salvage<'a>(bytes: &'a [u8], mut visit: impl FnMut(&[Record<'a>])) -> Vec<Damage> {
     let mut damage = Vec::new();
     let mut chain = Chain::START;

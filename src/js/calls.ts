@@ -71,6 +71,7 @@ export class Calls {
   /** Resolves to the documents in the order of `keys`. */
   get(collection: string, keys: string[]): Promise<unknown[]> {
     return new Promise((resolve, reject) => {
+      if (this.ended !== undefined) return reject(this.ended);
       let gets = this.gets.get(collection);
       if (gets === undefined) {
         const fresh = gets = new Gets(collection);
@@ -86,7 +87,7 @@ export class Calls {
     // What is asked later must not overtake this.
     this.gets.clear();
     const call = this.call(body, done, fail, whenLost);
-    if (this.ended !== undefined) return void queueMicrotask(() => fail(this.ended!));
+    if (this.ended !== undefined) return fail(this.ended);
     this.waiting.set(call.id, call);
     if (call.n !== undefined) this.numbers.add(call.n);
     this.patience.start();

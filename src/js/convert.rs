@@ -3,7 +3,6 @@
 use crate::db::Keys;
 use crate::error::{Error, ErrorKind, Result};
 use js_sys::Uint8Array;
-use std::fmt::Display;
 use std::future::Future;
 use std::ops::Bound;
 use std::pin::Pin;
@@ -84,17 +83,17 @@ impl Range {
 }
 
 /// The text of a JSON array, grown element by element.
-pub(super) struct Elements(String);
+pub(super) struct Elements(Vec<u8>);
 
 impl Elements {
     pub(super) fn new() -> Self {
-        Self("[".to_owned())
+        Self(b"[".to_vec())
     }
 
     /// Begins the next element, whose text the caller appends.
-    pub(super) fn next(&mut self) -> &mut String {
+    pub(super) fn next(&mut self) -> &mut Vec<u8> {
         if self.0.len() > 1 {
-            self.0.push(',');
+            self.0.push(b',');
         }
         &mut self.0
     }
@@ -105,17 +104,7 @@ impl Elements {
 
     /// The array's text in a buffer of JavaScript's.
     pub(super) fn finish(mut self) -> Uint8Array {
-        self.0.push(']');
-        Uint8Array::from(self.0.as_bytes())
+        self.0.push(b']');
+        Uint8Array::from(&*self.0)
     }
-}
-
-/// Appends `text` as a JSON string.
-pub(super) fn push_string(out: &mut String, text: &str) -> Result<()> {
-    out.push_str(&serde_json::to_string(text).map_err(internal)?);
-    Ok(())
-}
-
-fn internal(error: impl Display) -> Error {
-    Error::new(ErrorKind::Io, error.to_string())
 }

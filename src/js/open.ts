@@ -2,7 +2,7 @@
 
 import { DatabaseHandle } from './database.js';
 import { PumiceError } from './errors.js';
-import type { Launch } from './launch.js';
+import type { Launch, Places } from './launch.js';
 import { PageLife } from './lifecycle.js';
 import { type CheckedOptions, checkOptions } from './options.js';
 import { Tab } from './tab.js';
@@ -19,17 +19,14 @@ interface Shared {
 }
 
 const tabs = new Map<string, Shared>();
+let places: Places = {};
 
 /** Opens with workers from `launch`. */
 export const openWith = async (launch: Launch, name: string, options?: OpenOptions): Promise<Database> => {
   const checked = checkOptions(options);
   checkDatabase(name);
   requireBrowser();
-  for (;;) {
-    const closing = tabs.get(name)?.closing;
-    if (closing === undefined) break;
-    await closing;
-  }
+  await closed(name);
   const shared = tabs.get(name) ?? share(launch, name, checked);
   shared.handles++;
   try {
@@ -38,10 +35,22 @@ export const openWith = async (launch: Launch, name: string, options?: OpenOptio
     if (tabs.get(name) === shared) tabs.delete(name);
     throw error;
   }
+  places = checked.places;
   return new DatabaseHandle(name, checked.engine.durability, shared.tab, shared.persisted, () => release(name, shared));
 };
 
-export const isOpenHere = (name: string): boolean => tabs.has(name);
+/** Where this page's last open that worked found worker and wasm, if it said so. */
+export const placesHere = (): Places => places;
+
+/** Whether this page has the database open, once what is being closed is closed. */
+export const isOpenHere = async (name: string): Promise<boolean> => {
+  await closed(name);
+  return tabs.has(name);
+};
+
+const closed = async (name: string): Promise<void> => {
+  for (let closing; (closing = tabs.get(name)?.closing) !== undefined;) await closing;
+};
 
 const share = (launch: Launch, name: string, options: CheckedOptions): Shared => {
   const tab = new Tab(name, launch, options, () => life.watchLeaving());

@@ -1,9 +1,10 @@
 //! Reading: documents by key, and ranges in one text or in chunks.
 
 use super::Engine;
-use super::convert::{Answer, Elements, Range, number, push_string, settle, thrown, whole};
+use super::convert::{Answer, Elements, Range, number, settle, thrown, whole};
 use crate::db::RawScan;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::json::push_string;
 use crate::storage::browser::BrowserStorage;
 use js_sys::{Array, Uint8Array};
 use std::cell::RefCell;
@@ -20,7 +21,7 @@ impl Engine {
             let (mut documents, missing) = (Elements::new(), Array::new());
             for (place, key) in keys.iter().enumerate() {
                 match view.get_raw(&collection, key).await? {
-                    Some(document) => documents.next().push_str(&document),
+                    Some(document) => documents.next().extend_from_slice(document.as_bytes()),
                     None => drop(missing.push(&JsValue::from(place))),
                 }
             }
@@ -82,11 +83,11 @@ async fn chunk(scan: &mut RawScan<BrowserStorage>, bytes: u64) -> Result<(Uint8A
             return Ok((entries.finish(), false));
         }
         let out = entries.next();
-        out.push('[');
-        push_string(out, scan.names()?.1)?;
-        out.push(',');
-        out.push_str(scan.text()?);
-        out.push(']');
+        out.push(b'[');
+        push_string(out, scan.names()?.1);
+        out.push(b',');
+        out.extend_from_slice(scan.text()?.as_bytes());
+        out.push(b']');
     }
     Ok((entries.finish(), true))
 }

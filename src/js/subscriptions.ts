@@ -1,11 +1,15 @@
-/** The listeners of a tab: one feed for all of a collection. */
+/** The listeners of a tab: one feed for all of a collection.
+ *
+ *  Where the log no longer holds what comes next (after an import, or a long sleep), the listeners are told all that is
+ *  there now, so that they are right again. */
 
 import type { Calls } from './calls.js';
 import type { PumiceError } from './errors.js';
 import type { Feed, Feeds } from './feeds.js';
+import { parse } from './pack.js';
 import type { RangeMessage } from './protocol.js';
 import { contains, isWhole } from './range.js';
-import type { Change } from './types.js';
+import type { Change, Json } from './types.js';
 
 type Listen = (changes: Change[]) => void;
 
@@ -46,20 +50,22 @@ class Shared {
     private readonly calls: Calls, private readonly feeds: Feeds, private readonly collection: string,
     private readonly forget: () => void,
   ) {
-    this.open(null);
+    this.open(start => this.began(start));
   }
 
-  private open(after: number | null): void {
+  private open(began: (start: number) => void): void {
     this.hasBegun = false;
-    this.feed = this.feeds.add(after, this.collection, {
-      began: start => this.began(start),
+    this.feed = this.feeds.add(null, this.collection, {
+      began,
       changes: (changes, through) => this.tell(changes, through),
       failed: error => this.failed(error),
     });
   }
 
   add(range: RangeMessage, listen: Listen): () => void {
-    const listener: Listener = { listen, range, after: undefined, held: [], isActive: true };
+    // The others mean nothing here.
+    const { reverse: _, limit: __, ...keys } = range;
+    const listener: Listener = { listen, range: keys, after: undefined, held: [], isActive: true };
     this.listeners.add(listener);
     if (this.hasBegun) this.place(listener);
     return () => {
@@ -102,11 +108,39 @@ class Shared {
   }
 
   private failed(error: PumiceError): void {
-    if (error.code === 'closed') return this.forget();
-    // The listeners cannot be told, so the page is; what comes from now on is told again.
-    report(error);
-    if (error.code === 'not-found') this.open(null);
-    else this.forget();
+    // The second: the database is another one, and not as far. So it is with `memory` when the leader changes.
+    if (error.code === 'not-found' || error.code === 'invalid-argument') return this.beginAnew();
+    this.forget();
+    // There is no other way to tell.
+    if (error.code !== 'closed') report(error);
+  }
+
+  private beginAnew(): void {
+    const listeners = [...this.listeners];
+    for (const listener of listeners) listener.after = undefined;
+    this.open(start => {
+      this.hasBegun = true;
+      for (const listener of this.listeners) {
+        if (listeners.includes(listener)) this.tellAll(listener, start);
+        else this.start(listener, start);
+      }
+    });
+  }
+
+  /** As if the collection had been dropped and written: what came since `start` may be in it, and is told after it. */
+  private tellAll(listener: Listener, start: number): void {
+    const { collection } = this;
+    this.calls.request({ op: 'getAll', collection, range: listener.range }, ({ value, sequence }) => {
+      const entries = parse((value as { text: Uint8Array }).text) as [string, Json][];
+      deliver({ ...listener, after: -1 }, [
+        { sequence, collection, key: null, type: 'drop' },
+        ...entries.map(([key, document]): Change => ({ sequence, collection, key, type: 'put', document })),
+      ]);
+      this.start(listener, start);
+    }, error => {
+      report(error);
+      this.start(listener, start);
+    });
   }
 }
 

@@ -32,6 +32,7 @@ export class Tab {
   private readonly election: Election;
   private follower: Follower | undefined;
   private host: WorkerHost | undefined;
+  private isAsleep = false;
   private suspendedAt = 0;
   private term = '';
   private leads = false;
@@ -73,6 +74,8 @@ export class Tab {
       await this.join();
       await opened;
     } catch (cause) {
+      // It has done nothing that would have to be finished.
+      this.host?.terminate();
       await this.close();
       throw wrapped('io', 'the database could not be opened', cause);
     } finally {
@@ -89,11 +92,14 @@ export class Tab {
   /** Takes part: from now on this tab may lead, and looks for the leader. */
   private async join(): Promise<void> {
     // A leader's worker takes a tab without its lock for gone: so the lock comes before the first hello.
-    const released = new Promise<void>(resolve => { this.releaseClient = resolve; });
+    let release = (): void => {};
+    const released = new Promise<void>(resolve => { release = resolve; });
+    this.releaseClient = release;
     await new Promise<void>((resolve, reject) => {
       navigator.locks.request(clientName(this.name, this.client), () => { resolve(); return released; }).catch(reject);
     });
-    if (this.isClosed) return;
+    // It may have left while it waited, and joined again.
+    if (this.releaseClient !== release) return;
     this.follower = new Follower(this.name, this.client, {
       reached: link => {
         this.calls.attach(link);
@@ -103,7 +109,8 @@ export class Tab {
       replies: message => this.receive(message),
       failed: error => this.otherFailed(error),
       asked: () => {
-        if (this.leads && this.host?.started !== true) this.follower?.say({ type: 'opening', protocol: PROTOCOL, term: this.term });
+        if (!this.leads || this.host?.started === true) return;
+        this.follower?.say({ type: 'opening', protocol: PROTOCOL, term: this.term });
       },
       mute: () => this.mute(),
     });
@@ -229,7 +236,8 @@ export class Tab {
 
   /** Lets go of everything, for the page stands still after this; or it ends, unless it is `kept`. */
   suspend(isKept: boolean): void {
-    if (this.isClosed || this.follower === undefined) return;
+    if (this.isClosed || this.isAsleep) return;
+    this.isAsleep = true;
     if (this.host === undefined) this.calls.tell({ op: 'bye' });
     this.calls.flush();
     // A worker that stands still must not have files open, nor would the page be kept with one that has. What it had
@@ -243,7 +251,9 @@ export class Tab {
 
   /** Takes part again after `suspend`, and asks again what has no answer. */
   resume(): void {
-    if (this.isClosed || this.follower !== undefined) return;
+    // Pages say that they are shown when they are loaded, too.
+    if (this.isClosed || !this.isAsleep) return;
+    this.isAsleep = false;
     this.calls.awake(performance.now() - this.suspendedAt);
     this.join().catch(cause => this.failed(wrapped('io', 'the database could not be opened again', cause)));
   }
@@ -257,11 +267,13 @@ export class Tab {
     this.settled();
     this.election.resign();
     this.releaseClient?.();
+    this.releaseClient = undefined;
   }
 
   /** Waits for what was asked, then lets go of everything. */
   async close(): Promise<void> {
     if (this.isClosed) return;
+    this.hurry();
     await this.calls.settled(SETTLING);
     this.isClosed = true;
     const closed = new PumiceError('closed', 'the database was closed');

@@ -106,7 +106,9 @@ export interface Collection<T = Json> {
   getAll(range?: Range): Promise<[string, T][]>;
   /** Calls `listener` with every change that becomes durable from now on, in any tab: in order, each once, without
    *  gaps. A range narrows it to its keys (`limit` and `reverse` mean nothing here); a drop is always told. Returns
-   *  what ends it. An exception of a listener is reported as uncaught and disturbs nothing. Throws on bad arguments. */
+   *  what ends it. After an import, or when the page slept for so long that the log no longer holds what it missed,
+   *  it is told a drop, and a put of each document that is there. An exception of a listener is reported as uncaught
+   *  and disturbs nothing. Throws on bad arguments. */
   subscribe(listener: (changes: Change<T>[]) => void): () => void;
   subscribe(range: Range, listener: (changes: Change<T>[]) => void): () => void;
 }

@@ -44,9 +44,13 @@ export class Unsynced {
 
   /** Everything up to the sequence number `durable` is. */
   release(durable: number): void {
-    let upTo: number | undefined;
-    for (const [id, { sequence }] of this.writes) if (sequence !== undefined && sequence <= durable) upTo = id;
-    if (upTo !== undefined) this.releaseCalls(upTo);
+    let upTo = 0;
+    for (const [id, { sequence }] of this.writes) {
+      if (sequence === undefined) continue;
+      if (sequence > durable) break;
+      upTo = id;
+    }
+    this.releaseCalls(upTo);
   }
 
   /** Everything up to the call `upTo` is durable. */

@@ -4,11 +4,9 @@ use super::Engine;
 use super::convert::{self, number, settle, whole};
 use crate::db::{Answer, Batch, Db, Origin};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::json::{Fault, Reader};
 use crate::options::Durability;
 use crate::storage::browser::BrowserStorage;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use std::borrow::Cow;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -39,10 +37,6 @@ impl Sent {
     }
 }
 
-/// A string that borrows from the text where it has no escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
 // A write has its place in the line when its call returns.
 #[wasm_bindgen]
 impl Engine {
@@ -53,9 +47,7 @@ impl Engine {
         let (db, origin) = (sent.handle(self), sent.origin(client));
         settle(async move {
             let mut batch = db.new_batch();
-            for op in parse::<Vec<&RawValue>>(&text)? {
-                push(&mut batch, op.get())?;
-            }
+            for_each(&text, |reader| push(&mut batch, reader))?;
             submit(&db, batch, origin).await
         })
     }
@@ -72,9 +64,10 @@ impl Engine {
         let (db, origin) = (sent.handle(self), sent.origin(client));
         settle(async move {
             let mut batch = db.new_batch();
-            for (key, document) in parse::<Vec<(Text<'_>, &RawValue)>>(&text)? {
-                batch.put_raw(&collection, &key.0, document.get())?;
-            }
+            for_each(&text, |reader| {
+                let key = reader.string().map_err(unreadable)?;
+                batch.put_raw(&collection, &key, after_comma(reader)?.value().map_err(unreadable)?).map(drop)
+            })?;
             submit(&db, batch, origin).await
         })
     }
@@ -113,29 +106,43 @@ async fn submit(db: &Db<BrowserStorage>, batch: Batch, origin: Origin) -> Result
     }
 }
 
-fn push(batch: &mut Batch, op: &str) -> Result<()> {
-    // The first letters after `["` tell, for the caller is Pumice's own.
-    let op = op.as_bytes();
-    match op.get(2..4) {
-        Some(b"pu") => {
-            let (_, collection, key, document) = parse::<(Text<'_>, Text<'_>, Text<'_>, &RawValue)>(op)?;
-            batch.put_raw(&collection.0, &key.0, document.get())?;
-        }
-        Some(b"de") => {
-            let (_, collection, key) = parse::<(Text<'_>, Text<'_>, Text<'_>)>(op)?;
-            batch.delete(&collection.0, &key.0)?;
-        }
-        _ => {
-            let (_, collection) = parse::<(Text<'_>, Text<'_>)>(op)?;
-            batch.drop_collection(&collection.0)?;
-        }
+fn push(batch: &mut Batch, op: &mut Reader<'_>) -> Result<()> {
+    let kind = op.string().map_err(unreadable)?;
+    let collection = after_comma(op)?.string().map_err(unreadable)?;
+    if kind == "drop" {
+        return batch.drop_collection(&collection).map(drop);
     }
-    Ok(())
+    let key = after_comma(op)?.string().map_err(unreadable)?;
+    if kind == "delete" {
+        return batch.delete(&collection, &key).map(drop);
+    }
+    batch.put_raw(&collection, &key, after_comma(op)?.value().map_err(unreadable)?).map(drop)
 }
 
-fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T> {
-    serde_json::from_slice(text)
-        .map_err(|error| Error::new(ErrorKind::InvalidArgument, format!("this cannot be written: {error}")))
+/// Has `read` what is inside of each of an array's arrays.
+fn for_each<'a>(text: &'a [u8], mut read: impl FnMut(&mut Reader<'a>) -> Result<()>) -> Result<()> {
+    let text = std::str::from_utf8(text).map_err(|error| unreadable(Fault(error.valid_up_to())))?;
+    let (mut reader, mut first) = (Reader::new(text), true);
+    reader.expect(b'[').map_err(unreadable)?;
+    while reader.more(first, b']').map_err(unreadable)? {
+        first = false;
+        reader.expect(b'[').map_err(unreadable)?;
+        read(&mut reader)?;
+        reader.expect(b']').map_err(unreadable)?;
+    }
+    reader.end().map_err(unreadable)
+}
+
+fn after_comma<'r, 'a>(reader: &'r mut Reader<'a>) -> Result<&'r mut Reader<'a>> {
+    reader.expect(b',').map_err(unreadable)?;
+    Ok(reader)
+}
+
+fn unreadable(Fault(at): Fault) -> Error {
+    Error::new(
+        ErrorKind::InvalidArgument,
+        format!("the message of a write is not readable from byte {at} on"),
+    )
 }
 
 pub(super) fn durability_of(name: &str) -> Durability {

@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::end_mark::EndMark;
 use crate::format::{segment, snapshot};
 use crate::snapshot::{BlockCache, OpenOutcome, Table};
+use crate::sorted_map::insert_sorted;
 use crate::storage::Storage;
 use std::sync::Arc;
 
@@ -59,16 +60,15 @@ impl Files {
         let mut files = Self::default();
         for name in storage.list().await? {
             if let Some((first, generation)) = segment::parse_name(&name) {
-                files.segments.push(SegmentFile { name, first, generation });
+                let segment = SegmentFile { name, first, generation };
+                insert_sorted(&mut files.segments, segment, |f| (f.first, std::cmp::Reverse(f.generation)));
             } else if let Some((base, sequence)) = snapshot::parse_name(&name) {
-                files.snapshots.push(SnapshotFile { name, base, sequence });
-            } else {
-                files.end_marks.extend(EndMark::parse_name(&name));
+                let snapshot = SnapshotFile { name, base, sequence };
+                insert_sorted(&mut files.snapshots, snapshot, |f| (f.base, std::cmp::Reverse(f.sequence)));
+            } else if let Some(mark) = EndMark::parse_name(&name) {
+                insert_sorted(&mut files.end_marks, mark, |mark| *mark);
             }
         }
-        files.segments.sort_by_key(|f| (f.first, std::cmp::Reverse(f.generation)));
-        files.snapshots.sort_by_key(|f| (f.base, std::cmp::Reverse(f.sequence)));
-        files.end_marks.sort_unstable();
         Ok(files)
     }
 

@@ -1,7 +1,7 @@
 //! A line of those who want to write: whoever took a place first gets its turn first, however its future is polled.
 
 use crate::sync::{Mutex, MutexGuard, PoisonError};
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -13,7 +13,8 @@ pub(crate) struct Order(Mutex<State>);
 #[derive(Default)]
 struct State {
     next: u64,
-    places: BTreeMap<u64, Option<Waker>>,
+    /// By number.
+    places: VecDeque<(u64, Option<Waker>)>,
 }
 
 /// A place in the line, given up when dropped.
@@ -32,8 +33,14 @@ impl Order {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
-        state.places.insert(number, None);
+        state.places.push_back((number, None));
         Place { order: Arc::clone(self), number }
+    }
+}
+
+impl State {
+    fn find(&self, number: u64) -> Option<usize> {
+        self.places.binary_search_by_key(&number, |(there, _)| *there).ok()
     }
 }
 
@@ -42,11 +49,13 @@ impl Place {
     pub(crate) fn turn(&self) -> impl Future<Output = ()> {
         poll_fn(|cx| {
             let mut state = self.order.state();
-            if state.places.keys().next() == Some(&self.number) {
-                return Poll::Ready(());
+            match state.find(self.number) {
+                Some(behind @ 1..) => {
+                    state.places[behind].1 = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+                _ => Poll::Ready(()),
             }
-            state.places.insert(self.number, Some(cx.waker().clone()));
-            Poll::Pending
         })
     }
 }
@@ -55,8 +64,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let next = {
             let mut state = self.order.state();
-            state.places.remove(&self.number);
-            state.places.values_mut().next().and_then(Option::take)
+            if let Some(at) = state.find(self.number) {
+                state.places.remove(at);
+            }
+            state.places.front_mut().and_then(|(_, waker)| waker.take())
         };
         if let Some(waker) = next {
             waker.wake();

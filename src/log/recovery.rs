@@ -6,7 +6,6 @@
 
 use super::files::{Files, Snapshots, Staged, remove_if_there};
 use super::replay::{Replayed, replay};
-use super::salvage;
 use super::take_over::make_writable;
 use super::writer::{LogWriter, Segment};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +14,7 @@ use crate::format::segment::{self, Chain};
 use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
 use crate::state::memtable::Memtable;
-use crate::storage::Storage;
+use crate::storage::{Storage, salvage};
 use std::sync::Arc;
 
 /// What opening found and did.

@@ -3,12 +3,12 @@
 //! Every record whose checksum holds counts, whatever stands around it; of several versions of a document the one with
 //! the highest sequence number is shown. A batch with a damaged part does not count, for it is all or nothing.
 
-use super::files::Files;
-use super::recovery::{Opened, Recovery};
-use super::replay::change;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::clients::Clients;
 use crate::format::segment::{self, Chain};
+use crate::log::files::Files;
+use crate::log::recovery::{Opened, Recovery};
+use crate::log::replay::change;
 use crate::snapshot::{BlockCache, OpenOutcome, Table};
 use crate::state::collection_of;
 use crate::state::memtable::{Change, Memtable};

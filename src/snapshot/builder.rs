@@ -230,8 +230,12 @@ impl SnapshotBuilder {
         if base == 0 && !drops.is_empty() {
             return Err(refuse("a full snapshot has nothing below it to drop"));
         }
-        let mut drops = drops.to_vec();
-        drops.sort();
+        let mut sorted: Vec<(String, u64)> = Vec::with_capacity(drops.len());
+        for drop in drops {
+            let place = sorted.partition_point(|there| there <= drop);
+            sorted.insert(place, drop.clone());
+        }
+        let drops = sorted;
         let sound = drops.iter().all(|(name, dropped)| {
             (1..=255).contains(&name.len()) && *dropped > base && *dropped <= sequence
         });

@@ -31,21 +31,21 @@ impl BlockCache {
     }
 
     /// A number that no other file of this cache has.
-    pub(super) fn new_file(&self) -> u64 {
+    pub(crate) fn new_file(&self) -> u64 {
         self.next_file.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn get(&self, file: u64, offset: u64) -> Option<Block> {
+    pub(crate) fn get(&self, file: u64, offset: u64) -> Option<Block> {
         self.blocks.get(&(file, offset))
     }
 
-    pub(super) fn insert(&self, file: u64, offset: u64, block: Block) {
+    pub(crate) fn insert(&self, file: u64, offset: u64, block: Block) {
         self.blocks.insert((file, offset), block);
     }
 
     /// The bytes held now.
     #[cfg(test)]
-    pub(super) fn weight(&self) -> u64 {
+    pub(crate) fn weight(&self) -> u64 {
         self.blocks.weight()
     }
 }

@@ -4,7 +4,7 @@
 //! point read looks up blocks in the cache and reads exactly the value. Every block and value is checked against its
 //! checksum when it is read; damage is an error that names file and offset.
 
-use super::cache::BlockCache;
+use super::BlockCache;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::snapshot::{
     Block, CHECKSUM_LEN, Child, CollectionCount, Drops, FOOTER_LEN, Footer, HEADER_LEN, KIND_INDEX,

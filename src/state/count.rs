@@ -5,8 +5,8 @@ use super::merge::{Merge, Show};
 use super::{Parts, collection_of};
 use crate::error::Result;
 use crate::snapshot::{Direction, KeyRange};
+use crate::sorted_map::SortedMap;
 use crate::storage::Storage;
-use std::collections::BTreeSet;
 use std::ops::Bound;
 
 /// The documents that `view` sees, in all collections.
@@ -21,22 +21,26 @@ pub(crate) async fn documents<S: Storage>(view: &View<S>) -> Result<u64> {
         return walk(view).await;
     }
     let upper = Parts { memtables: view.parts.memtables.clone(), tables: runs.to_vec() };
-    let mut dropped: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let mut dropped = SortedMap::<Vec<u8>, ()>::default();
     for memtable in &upper.memtables {
-        dropped.extend(memtable.drops(view.sequence).into_iter().map(|(name, _)| name.into_vec()));
+        for (name, _) in memtable.drops(view.sequence) {
+            dropped.insert(name.into_vec(), ());
+        }
     }
     for table in &upper.tables {
-        dropped.extend(table.drops().iter().map(|(name, _)| name.as_bytes().to_vec()));
+        for (name, _) in table.drops() {
+            dropped.insert(name.as_bytes().to_vec(), ());
+        }
     }
     let mut count = base.documents();
     if !dropped.is_empty() {
         let counts = base.counts().await?;
-        let gone = counts.iter().filter(|(name, ..)| dropped.contains(name.as_bytes()));
+        let gone = counts.iter().filter(|(name, ..)| dropped.contains_key(name.as_bytes()));
         count = count.saturating_sub(gone.map(|(_, documents, _)| documents).sum());
     }
     let mut merge = Merge::new(&upper, view.sequence, &everything(), Direction::Forward, Show::Everything);
     while merge.advance().await? {
-        let below = !dropped.contains(collection_of(merge.key()))
+        let below = !dropped.contains_key(collection_of(merge.key()))
             && base.find(merge.key()).await?.is_some_and(|(_, live)| live);
         match (merge.is_document(), below) {
             (true, false) => count += 1,

@@ -1,6 +1,7 @@
 //! A sorted table in memory of the writes since the last compaction, with the versions that read views need.
 
 use super::collection_of;
+use crate::sorted_map::SortedMap;
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -52,7 +53,7 @@ impl Versions {
 struct Inner {
     documents: BTreeMap<Box<[u8]>, Versions>,
     /// The sequence numbers of each collection's drops, ascending.
-    drops: BTreeMap<Box<[u8]>, Vec<u64>>,
+    drops: SortedMap<Box<[u8]>, Vec<u64>>,
 }
 
 /// An entry of a table: a document or its tombstone.
@@ -87,7 +88,7 @@ impl Memtable {
                     inner.insert(key, Version { sequence, value: None }, &needed);
                 }
                 Change::Drop { collection, sequence } => {
-                    inner.drops.entry(collection).or_default().push(sequence);
+                    inner.drops.or_default(collection).push(sequence);
                 }
             }
         }

@@ -15,17 +15,17 @@ use super::browser::patience::Patience;
 use super::pool::Turn;
 use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sorted_map::SortedMap;
 use js_sys::{Array, Uint8Array};
 use pieces::{File, piece_key};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::time::Duration;
 use wasm_bindgen::{JsCast, JsValue};
 
 /// A [`Storage`] in `IndexedDB`, which belongs to the one who has it open.
 pub struct IndexedDbStorage {
     connection: Connection,
-    files: RefCell<BTreeMap<String, File>>,
+    files: RefCell<SortedMap<String, File>>,
     closed: Cell<bool>,
     /// Held by whoever changes something.
     turn: Turn,
@@ -59,7 +59,7 @@ impl IndexedDbStorage {
             Ok([files.get_all_keys()?, files.get_all()?, transaction.object_store(PIECES)?.get_all_keys()?])
         });
         let [names, lengths, pieces] = all.await?.map(JsCast::unchecked_into::<Array>);
-        let mut files = BTreeMap::new();
+        let mut files = SortedMap::default();
         for (name, len) in names.iter().zip(lengths.iter()) {
             let len = len.as_f64().unwrap_or_default() as u64;
             files.insert(name.as_string().unwrap_or_default(), File::new(len));

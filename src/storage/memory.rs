@@ -2,10 +2,10 @@
 
 use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
-use std::collections::BTreeMap;
+use crate::sorted_map::SortedMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-type Files = BTreeMap<String, Vec<u8>>;
+type Files = SortedMap<String, Vec<u8>>;
 
 /// Keeps every file in memory. Clones share the files, so a database can be closed and opened again.
 #[derive(Clone, Default)]

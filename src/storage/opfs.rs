@@ -15,10 +15,10 @@ use super::browser::failure::failure;
 use super::browser::patience::Patience;
 use super::pool::{PooledStorage, SlotFiles};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sorted_map::SortedMap;
 use directory::Directory;
 use js_sys::Promise;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::time::Duration;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
@@ -34,7 +34,7 @@ pub type OpfsStorage = PooledStorage<OpfsFiles, IndexedDbJournal>;
 /// The slots of one database.
 pub struct OpfsFiles {
     directory: Directory,
-    handles: RefCell<BTreeMap<u32, FileSystemSyncAccessHandle>>,
+    handles: RefCell<SortedMap<u32, FileSystemSyncAccessHandle>>,
     patience: RefCell<Patience>,
 }
 

@@ -1,11 +1,16 @@
 //! Background work and waiting on a page's or worker's event loop.
 
 use crate::error::Result;
+use gloo_timers::future::TimeoutFuture;
+use js_sys::Promise;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Poll, Waker};
 use std::time::Duration;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::MessageChannel;
 
 /// What background work must be able to do: nothing here, for there is one thread.
 pub trait MaybeSend {}
@@ -35,8 +40,18 @@ where
 }
 
 /// Lets others run for a moment in the midst of long background work.
+///
+/// A message to oneself is an event like any other. A timer would not do: browsers let those that follow each other
+/// wait for 4 ms each.
 pub(crate) async fn breathe() {
-    gloo_timers::future::TimeoutFuture::new(0).await;
+    let Ok(channel) = MessageChannel::new() else { return };
+    let (near, far) = (channel.port1(), channel.port2());
+    let arrived = Promise::new(&mut |resolve, _| near.set_onmessage(Some(&resolve)));
+    if far.post_message(&JsValue::NULL).is_ok() {
+        let _ = JsFuture::from(arrived).await;
+    }
+    // Open ports are kept.
+    near.close();
 }
 
 /// A flag that wakes the one background task waiting for it.
@@ -58,7 +73,8 @@ impl Signal {
     pub(crate) async fn wait(&self, timeout: Option<Duration>) {
         let mut timer = pin!(async move {
             match timeout {
-                Some(t) => gloo_timers::future::TimeoutFuture::new(t.as_millis() as u32).await,
+                // A browser takes a longer time for none.
+                Some(t) => TimeoutFuture::new(t.as_millis().min(i32::MAX as u128) as u32).await,
                 None => std::future::pending().await,
             }
         });
@@ -70,5 +86,15 @@ impl Signal {
             Poll::Pending
         })
         .await;
+    }
+}
+
+/// For tests, on storages whose futures are ready at once.
+#[cfg(test)]
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut context = std::task::Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("nothing can wait here"),
     }
 }

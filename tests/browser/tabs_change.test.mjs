@@ -86,6 +86,34 @@ for (const storage of ['opfs', 'indexeddb']) {
       });
     }
 
+    test('a subscription is told all that is there after an import', { timeout: PATIENCE }, async () => {
+      const name = `import-${storage}`;
+      const [leader, page] = [await join(name, { storage }), await join(name, { storage })];
+      await page.evaluate(async storage => {
+        const other = await pumice.open(`imported ${storage}`, { storage });
+        await other.collection('notes').putMany([['a1', 'new'], ['a2', 'new'], ['b1', 'new']]);
+        window.file = await other.exportSnapshot();
+        await other.close();
+        const notes = window.db.collection('notes');
+        await notes.putMany([['a1', 'old'], ['a9', 'old']]);
+        window.told = [[], []];
+        const into = list => changes => list.push(...changes.map(({ type, key, document }) => [type, key, document]));
+        notes.subscribe(into(window.told[0]));
+        notes.subscribe({ prefix: 'a', limit: 1 }, into(window.told[1]));
+        await notes.put('a3', 'old');
+      }, storage);
+      await page.waitForFunction(() => window.told.every(list => list.length === 1));
+      await page.evaluate(() => window.db.importSnapshot(window.file));
+      await page.waitForFunction(() => window.told.every(list => list.length > 2));
+      await put(leader, 'a4', 'newer');
+      await page.waitForFunction(() => window.told.every(list => list.at(-1)[1] === 'a4'));
+      const there = [['drop', null, null], ['put', 'a1', 'new'], ['put', 'a2', 'new'], ['put', 'b1', 'new']];
+      const told = list => [['put', 'a3', 'old'], ...list, ['put', 'a4', 'newer']];
+      const heard = await page.evaluate(() => window.told.map(list => list.map(change => change.map(part => part ?? null))));
+      equal(heard, [told(there), told(there.slice(0, 3))]);
+      await Promise.all([leader.close(), page.close()]);
+    });
+
     test('tabs that open at the same moment agree on one leader', { timeout: PATIENCE }, async () => {
       const name = `together-${storage}`;
       const pages = await Promise.all(Array.from({ length: 6 }, () => openTab(browser, server)));
@@ -129,4 +157,26 @@ test('a lock whose holder never answers is taken', { timeout: PATIENCE * 2 }, as
   ok(took > 5_000 && took < 50_000, `${took} ms`);
   equal(await holder.evaluate(() => window.stolen), 'AbortError');
   await Promise.all([holder.close(), page.close()]);
+});
+
+test('a database can be deleted as soon as its last tab is gone', { timeout: PATIENCE }, async () => {
+  const page = await openTab(browser, server);
+  for (const end of ['close', 'leave']) {
+    const other = await join('deleted', { storage: 'opfs' });
+    await put(other, 'a', 1);
+    equal(await page.evaluate(() => pumice.deleteDatabase('deleted').catch(error => error.code)), 'busy');
+    if (end === 'close') await other.close();
+    else await other.evaluate(() => { location.href = '/other'; });
+    await page.evaluate(() => pumice.deleteDatabase('deleted'));
+    equal(await page.evaluate(async () => (await pumice.listDatabases()).includes('deleted')), false);
+  }
+  const again = page.evaluate(async () => {
+    const db = await pumice.open('deleted', { storage: 'opfs' });
+    const empty = await db.collections();
+    void db.close();
+    await pumice.deleteDatabase('deleted');
+    return empty;
+  });
+  equal(await again, [], 'also while it is being closed');
+  await page.close();
 });

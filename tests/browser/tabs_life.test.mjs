@@ -141,6 +141,30 @@ for (const storage of ['opfs', 'indexeddb']) {
   });
 }
 
+test('a page that opens while it is being loaded joins once, and closing leaves nothing behind', { timeout: PATIENCE }, async () => {
+  const page = await openTab(browser, server);
+  const left = await page.evaluate(async () => {
+    const opening = pumice.open('loading', { storage: 'memory' });
+    // As it comes when loading ends, before or after the database is open.
+    for (const wait of [0, 0, 20, 200]) {
+      dispatchEvent(new PageTransitionEvent('pageshow', { persisted: false }));
+      await new Promise(resolve => { setTimeout(resolve, wait); });
+    }
+    const db = await opening;
+    const sleeping = db.collection('c').put('a', 1);
+    document.dispatchEvent(new Event('freeze'));
+    document.dispatchEvent(new Event('resume'));
+    document.dispatchEvent(new Event('freeze'));
+    dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));
+    await sleeping;
+    await db.close();
+    const { held, pending } = await navigator.locks.query();
+    return [...held, ...pending].map(({ name }) => name);
+  });
+  equal(left, []);
+  await page.close();
+});
+
 describe('versions', () => {
   /** A leader of a version to come, as far as other tabs can tell. */
   const leadAsNewer = (page, name) => page.evaluate(name => new Promise(resolve => {

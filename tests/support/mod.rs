@@ -9,10 +9,12 @@ pub mod image;
 pub mod kill;
 pub mod log_file;
 pub mod medium;
+pub mod model;
 pub mod page_cache;
 pub mod pause;
 pub mod sealed;
 pub mod snapshots;
+pub mod steps;
 pub mod watchdog;
 
 use std::future::Future;

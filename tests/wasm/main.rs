@@ -4,8 +4,13 @@
 
 #![cfg(target_family = "wasm")]
 
+mod busy;
 mod conformance;
+mod indexed_db;
+mod model;
+mod opfs;
 mod place;
+mod places;
 mod support;
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);

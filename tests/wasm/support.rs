@@ -2,5 +2,9 @@
 
 #[path = "../support/conformance.rs"]
 pub mod conformance;
+#[path = "../support/model.rs"]
+pub mod model;
 #[path = "../support/pause.rs"]
 pub mod pause;
+#[path = "../support/steps.rs"]
+pub mod steps;

@@ -56,8 +56,9 @@ fn compile(sh: &Shell, modules: &Path, pkg: &Path) -> Result<()> {
         }
     }
     let wasm = pkg.join("pumice_bg.wasm");
+    // -Oz makes a module that is 5 % smaller, and 4 % larger once brotli has packed it.
     let wasm_opt = modules.join(".bin/wasm-opt");
-    cmd!(sh, "{wasm_opt} -Oz {WASM_FEATURES...} {wasm} -o {wasm}").run().context(
+    cmd!(sh, "{wasm_opt} -O1 {WASM_FEATURES...} {wasm} -o {wasm}").run().context(
         "wasm-opt refuses the module; if rustc emits a new feature, allow it in xtask/src/package.rs",
     )
 }

@@ -23,6 +23,7 @@ pub fn run(sh: &Shell) -> Result<()> {
         "cargo test --release --all-features --test crash --test crash_opfs --test damage --test engine"
     )
     .run()?;
+    test::browser::figures(sh)?;
     test::interleavings(sh)?;
     fuzz::run(sh, Effort::Seconds(60))?;
     write_page(sh)

@@ -6,7 +6,7 @@ use super::reader::{Reader, Step};
 use super::{ChangeKind, Db, parts};
 use crate::document::check_collection;
 use crate::error::Result;
-use crate::format::line::push_string;
+use crate::format::json::push_string;
 use crate::log::group_commit::Caller;
 use crate::log::queue::Want;
 use crate::record::Record;

@@ -149,9 +149,12 @@ impl Connection {
     /// # Errors
     /// When none of them was made, or nobody can tell. [`Full`](ErrorKind::Full) means that none was.
     pub(crate) async fn write(&self, changes: &[Change<'_>]) -> Result<()> {
-        let mut stores: Vec<&str> = changes.iter().map(Change::store).collect();
-        stores.sort_unstable();
-        stores.dedup();
+        let mut stores: Vec<&str> = Vec::new();
+        for store in changes.iter().map(Change::store) {
+            if !stores.contains(&store) {
+                stores.push(store);
+            }
+        }
         if stores.is_empty() {
             return Ok(());
         }

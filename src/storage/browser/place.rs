@@ -9,6 +9,7 @@ use super::patience::Patience;
 use super::storage::{BrowserStorage, Inner};
 use super::{Kind, Opened, Wanted};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sorted_map::SortedMap;
 use crate::storage::MemoryStorage;
 use crate::storage::indexed_db::IndexedDbStorage;
 use crate::storage::opfs::{self, IndexedDbJournal, OpfsFiles, OpfsStorage, USED};
@@ -31,7 +32,7 @@ fn validate(name: &str) -> Result<()> {
     if (1..=MAX_NAME).contains(&name.chars().count()) && !name.contains(bad) && !matches!(name, "." | "..") {
         return Ok(());
     }
-    let message = format!("{name:?} is no name for a database: 1 to {MAX_NAME} characters, no separators");
+    let message = format!("`{name}` is no name for a database: 1 to {MAX_NAME} characters, no separators");
     Err(Error::new(ErrorKind::InvalidArgument, message))
 }
 
@@ -147,9 +148,11 @@ pub async fn list() -> Result<Vec<String>> {
         names => names?,
     };
     names.extend(opfs::list().await?);
-    names.sort_unstable();
-    names.dedup();
-    Ok(names)
+    let mut sorted = SortedMap::default();
+    for name in names {
+        sorted.insert(name, ());
+    }
+    Ok(sorted.into_iter().map(|(name, ())| name).collect())
 }
 
 /// Deletes all of the database `name`. An unknown name is no error.

@@ -78,7 +78,7 @@ impl Directory {
         let own = own.map_err(|exception| match exception_name(&exception).as_str() {
             "TypeError" | "TypeMismatchError" => {
                 let message = format!(
-                    "{name:?} cannot be the name of a directory in this browser; choose another name"
+                    "`{name}` cannot be the name of a directory in this browser; choose another name"
                 );
                 Error::new(ErrorKind::InvalidArgument, message)
             }

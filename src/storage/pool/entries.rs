@@ -6,7 +6,7 @@
 use super::header::{self, Header};
 use super::parts::JournalEdit;
 use crate::error::{Error, Result};
-use std::collections::BTreeMap;
+use crate::sorted_map::SortedMap;
 
 /// A file as the journal holds it.
 pub(super) struct Entry {
@@ -88,8 +88,8 @@ pub(super) fn remove(slot: u32) -> JournalEdit {
 ///
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt) for entries that no [`PooledStorage`](super::PooledStorage) leaves.
-pub(super) fn assemble(entries: Vec<(String, Vec<u8>)>) -> Result<BTreeMap<u32, Entry>> {
-    let mut found = BTreeMap::<u32, Entry>::new();
+pub(super) fn assemble(entries: Vec<(String, Vec<u8>)>) -> Result<SortedMap<u32, Entry>> {
+    let mut found = SortedMap::<u32, Entry>::default();
     for (key, value) in entries {
         let damaged = |what: &str| Err(Error::corrupt(format!("journal entry {key}"), 0, what));
         let (slot, offset) = match key.split_once('/') {
@@ -144,7 +144,10 @@ mod tests {
         let piece = |slot, offset, bytes: &[u8]| (piece_key(slot, offset), bytes.to_vec());
         let whole = vec![header(1, "a.log"), piece(1, 0, b"ab"), piece(1, 2, b"c"), header(2, "b.log")];
         let found = assemble(whole.clone()).unwrap();
-        assert_eq!((&*found[&1].content, &*found[&2].content), (&b"abc"[..], &b""[..]));
+        assert_eq!(
+            (&*found.get(&1).unwrap().content, &*found.get(&2).unwrap().content),
+            (&b"abc"[..], &b""[..])
+        );
         for (place, entry) in [
             (0, piece(0, 0, b"x")),
             (4, (key(3), b"x".to_vec())),

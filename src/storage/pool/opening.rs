@@ -8,7 +8,7 @@ use super::header::{self, DATA, Found};
 use super::parts::{Journal, SlotFiles};
 use super::table::{Age, File, Slot, Table};
 use crate::error::{Error, Result};
-use std::collections::BTreeSet;
+use crate::sorted_map::SortedMap;
 
 /// Reads the slots and the journal.
 ///
@@ -16,11 +16,14 @@ use std::collections::BTreeSet;
 /// [`Corrupt`](crate::ErrorKind::Corrupt) where they are not what a crash may leave, or the failure of one of the parts.
 pub(super) async fn open(files: &impl SlotFiles, journal: &impl Journal, now: u64) -> Result<Table> {
     let mut journalled = entries::assemble(journal.read().await?)?;
-    let numbers: BTreeSet<u32> = files.list().await?.into_iter().chain(journalled.keys().copied()).collect();
+    let mut numbers = SortedMap::default();
+    for number in files.list().await?.into_iter().chain(journalled.keys().copied()) {
+        numbers.insert(number, ());
+    }
     let mut table = Table::default();
     table.watch(now);
     let mut stale = Vec::new();
-    for number in numbers {
+    for (number, ()) in numbers {
         files.open(number).await?;
         let entry = journalled.remove(&number);
         let found = header::choose(number, &files.read_at(number, 0, DATA as usize)?)?;

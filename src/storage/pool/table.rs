@@ -4,7 +4,7 @@ use super::entries::Pieces;
 use super::header::{self, DATA, Header, Side};
 use super::parts::SlotFiles;
 use crate::error::{Error, ErrorKind, Result};
-use std::collections::BTreeMap;
+use crate::sorted_map::SortedMap;
 
 /// How long a new name is in danger: the kernel writes it out within this time.
 pub(super) const DANGER_MILLIS: u64 = 60_000;
@@ -14,9 +14,9 @@ pub(super) const SPARES: usize = 6;
 #[derive(Default)]
 pub(super) struct Table {
     pub(super) closed: bool,
-    pub(super) slots: BTreeMap<u32, Slot>,
+    pub(super) slots: SortedMap<u32, Slot>,
     /// Which slot each file is in.
-    pub(super) names: BTreeMap<String, u32>,
+    pub(super) names: SortedMap<String, u32>,
     /// What the clock said last.
     clock: u64,
 }
@@ -184,7 +184,7 @@ impl Table {
 
     /// The number for a new slot.
     pub(super) fn next_number(&self) -> Result<u32> {
-        let next = self.slots.last_key_value().map_or(Some(0), |(last, _)| last.checked_add(1));
+        let next = self.slots.last().map_or(Some(0), |(last, _)| last.checked_add(1));
         next.ok_or_else(|| Error::new(ErrorKind::Full, "there are no numbers left for slots"))
     }
 
@@ -238,7 +238,7 @@ impl Table {
     /// Puts headers on the slots that were watched long enough. Returns those that held files until now journalled.
     pub(super) fn mature(&mut self, files: &impl SlotFiles, now: u64) -> Vec<u32> {
         let mut journalled = Vec::new();
-        for (number, slot) in &mut self.slots {
+        for (number, slot) in self.slots.iter_mut() {
             if !is_due(slot, now) {
                 continue;
             }

@@ -44,14 +44,11 @@ export function watch(db) {
   };
 }
 
-/** Everything that was ever written, as `watch` tells it. */
+/** Everything that was ever written, as `watch` saw it in this tab, and the keys that are there now. */
 export async function history(db) {
-  const { sequence } = await db.stats();
-  const found = [];
-  if (sequence === 0) return found;
   const last = await db.collection('end').put('end', true);
-  for await (const change of db.changes({ after: 0 })) {
-    if (change.sequence === last) return found;
-    found.push(`${change.sequence} ${change.type} ${change.collection} ${change.key}`);
-  }
+  const end = `${last} put end end`;
+  while (!window.fed.includes(end) && window.feedError === undefined) await new Promise(resolve => setTimeout(resolve, 20));
+  const keys = async name => (await db.collection(name).getAll()).map(([key]) => `${name} ${key}`);
+  return { error: window.feedError, found: window.fed.slice(0, -1), keys: [...await keys('notes'), ...await keys('others')] };
 }
