@@ -239,3 +239,22 @@ async fn publish<S: Storage>(core: &Core<S>, job: Job<S>, table: Arc<Table<S>>) 
     }
     core.clean_up(covered).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_merged_with_a_tail_of_at_least_half_their_size() {
+        let merged = |sizes: &[u64], tail| similar_neighbours(sizes.iter().copied(), tail);
+        assert_eq!(merged(&[], 5), 0);
+        assert_eq!((merged(&[200], 100), merged(&[201], 100)), (1, 0));
+        // What was merged already counts with the tail.
+        assert_eq!((merged(&[150, 500, 1_500], 100), merged(&[150, 501, 1_500], 100)), (3, 1));
+        // A large one in between ends it, and so many are never more than ten.
+        let growing: Vec<u64> = (0..12).map(|n| 1_000 << (2 * n)).collect();
+        for (files, expected) in [(8, 0), (9, 0), (10, 1), (11, 2), (12, 3)] {
+            assert_eq!(merged(&growing[..files], 1), expected, "{files} files");
+        }
+    }
+}

@@ -313,7 +313,7 @@ mod tests {
     use serde::Deserialize;
     use serde::de::IgnoredAny;
 
-    /// What serde_json says, with any depth.
+    /// What `serde_json` says, with any depth.
     fn is_json(text: &str) -> bool {
         let mut reader = serde_json::Deserializer::from_str(text);
         reader.disable_recursion_limit();

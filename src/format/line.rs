@@ -535,6 +535,62 @@ mod tests {
         }
     }
 
+    /// Nothing but the time it takes would show if it did not.
+    #[test]
+    fn what_the_writer_writes_is_read_without_parsing_the_value() {
+        let origin = Some(Origin { client: "tab 1".into(), number: 7 });
+        let mut records = vec![put("a key\u{e9}", "{\"a\":[1,\"\\\"\"]}"), put("k", "null")];
+        records.push(Record { origin, watermark: None, ..put("", "0") });
+        records.push(Record { op: Op::Begin { batch: "9".into() }, ..put("", "0") });
+        for record in records {
+            let line = String::from_utf8(line_of(&record)).unwrap();
+            assert_eq!(decode_fast(&line[..line.len() - TRAILER_BYTES]), Some(record));
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_line_whose_beginning_is_damaged_is_found_intact() {
+        let mut seal = Vec::new();
+        encode_seal(&mut seal, &Seal { previous: 1, watermark: 8, time: 5 });
+        seal.pop();
+        for line in [line_of(&put("u7", r#"{"name":"Ada"}"#)), seal] {
+            assert_eq!(intact_end(&line), line);
+            for before in ["x", "{\"_s\":1,\"_p\":\"0", "\n\0"] {
+                let joined = [before.as_bytes(), &line].concat();
+                assert_eq!(intact_end(&joined), line, "{before:?}");
+            }
+            for at in 0..line.len() {
+                let mut damaged = line.clone();
+                damaged[at] ^= 1;
+                assert_eq!(intact_end(&damaged), b"", "byte {at}");
+            }
+        }
+        for none in ["", "x", &"x".repeat(TRAILER_BYTES)] {
+            assert_eq!(intact_end(none.as_bytes()), b"");
+        }
+    }
+
+    #[test]
+    fn a_header_of_a_version_that_never_was_is_refused() {
+        let mut header = Vec::new();
+        let (store, clients) = ([7; 16], Clients::default());
+        let first = Header { store, epoch: 3, first: 9, previous: 0, previous_len: 0, carried: 0, clients };
+        encode_header(&mut header, &first);
+        let header = String::from_utf8(header).unwrap();
+        let with = |version: u32| {
+            let body = &header[..header.len() - TRAILER_BYTES - 1];
+            let (own, other) = (format!("\"pumice\":{LOG_VERSION}"), format!("\"pumice\":{version}"));
+            let mut line = body.replace(&own, &other).into_bytes();
+            push_trailer(&mut line, 0);
+            decode(line.trim_ascii_end()).map(drop)
+        };
+        assert_eq!(with(LOG_VERSION), Ok(()));
+        assert_eq!(with(LOG_VERSION - 1), Err(LineError::Contents));
+        assert_eq!(with(LOG_VERSION + 1), Err(LineError::NewerVersion(LOG_VERSION + 1)));
+        let message = LineError::NewerVersion(LOG_VERSION + 1).message();
+        assert!(message.contains("version 2, newer than 1"), "{message}");
+    }
+
     #[test]
     fn another_order_of_members_reads_the_same() {
         let record = put("u7", r#"{"a":1.50}"#);

@@ -342,16 +342,21 @@ mod tests {
     struct Builder {
         bytes: Vec<u8>,
         chain: Chain,
+        time: u64,
     }
 
     impl Builder {
         fn new() -> Self {
-            Self { bytes: Vec::new(), chain: Chain::START }
+            Self { bytes: Vec::new(), chain: Chain::START, time: 1 }
+        }
+
+        fn at(self, time: u64) -> Self {
+            Self { time, ..self }
         }
 
         fn op(mut self, watermark: Option<u64>, op: Op<'_>) -> Self {
             let Chain { next: sequence, previous } = self.chain;
-            let record = Record { sequence, previous, watermark, time: 1, origin: None, op };
+            let record = Record { sequence, previous, watermark, time: self.time, origin: None, op };
             let (checksum, _) = encode_record(&mut self.bytes, &record);
             self.chain = Chain { next: sequence + 1, previous: checksum };
             self
@@ -362,7 +367,8 @@ mod tests {
         }
 
         fn seal(mut self) -> Self {
-            let seal = Seal { previous: self.chain.previous, watermark: self.chain.last(), time: 2 };
+            let (previous, watermark) = (self.chain.previous, self.chain.last());
+            let seal = Seal { previous, watermark, time: self.time };
             encode_seal(&mut self.bytes, &seal);
             self
         }
@@ -397,6 +403,46 @@ mod tests {
         let (seen, end) = sequences(&closed.bytes);
         assert_eq!(seen, [1, 5]);
         assert!(end.sealed && end.damage.is_none() && end.valid_len == closed.bytes.len());
+    }
+
+    #[test]
+    fn the_end_tells_what_the_last_line_says() {
+        let begin = Op::Begin { batch: "4".into() };
+        let commit = Op::Commit { batch: "4".into() };
+        let sealed = Builder::new().put(None).put(Some(1)).at(7).seal();
+        let said = |bytes: &[u8]| {
+            let end = sequences(bytes).1;
+            assert_eq!((end.valid_len, end.damage), (bytes.len(), None));
+            (end.sealed, end.watermark, end.time)
+        };
+        assert_eq!(said(&sealed.bytes), (true, 2, 7));
+        let single = sealed.at(8).put(None);
+        assert_eq!(said(&single.bytes), (false, 2, 8));
+        let batch = single.at(9).seal().at(10).op(Some(3), begin).put(None).op(None, commit);
+        assert_eq!(said(&batch.bytes), (false, 3, 10));
+        // The beginning of the batch may be the first to say it.
+        let begin = Op::Begin { batch: "1".into() };
+        let commit = Op::Commit { batch: "1".into() };
+        let first = Builder::new().op(Some(5), begin).put(None).op(None, commit);
+        assert_eq!(said(&first.bytes), (false, 5, 1));
+    }
+
+    #[test]
+    fn what_is_no_batch_is_damage_where_it_stands() {
+        let begin = || Op::Begin { batch: "1".into() };
+        let other = || Op::Commit { batch: "2".into() };
+        let sealed = Builder::new().op(None, begin()).put(None);
+        let place = sealed.bytes.len();
+        let sealed = sealed.seal().op(None, Op::Commit { batch: "1".into() });
+        let misnamed = Builder::new().op(None, begin()).put(None).op(None, other());
+        let doubled = Builder::new().op(None, begin()).put(None).op(None, begin());
+        for bytes in [sealed.bytes, misnamed.bytes, doubled.bytes] {
+            let (seen, end) = sequences(&bytes);
+            assert_eq!((seen, end.valid_len), (vec![], 0));
+            assert_eq!(end.damage.map(|damage| damage.offset), Some(place));
+        }
+        let (seen, end) = sequences(&Builder::new().op(None, other()).bytes);
+        assert_eq!((seen, end.damage.map(|damage| damage.offset)), (vec![], Some(0)));
     }
 
     #[test]

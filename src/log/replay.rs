@@ -152,21 +152,18 @@ fn check_start(
     // The log moved on before the snapshot was made, so there was a segment right behind it.
     let goes_on = covered == 0 || loaded.iter().any(|segment| segment.header.first == covered + 1);
     let first = match loaded.first() {
-        Some(first) if first.header.first > covered + 1 => first,
+        Some(first) if first.header.first > covered + 1 => Some(first),
         _ if goes_on => return Ok(()),
-        _ => {
-            if let Some((file, _)) = unfinished.iter().find(|(file, _)| file.first == covered + 1).or(damaged)
-            {
-                return Err(header_damaged(file));
-            }
-            let message =
-                format!("the log after record {covered} is missing; put its files back, or restore a backup");
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        }
+        _ => None,
     };
     if let Some((file, _)) = damaged {
         return Err(header_damaged(file));
     }
+    let Some(first) = first else {
+        let message =
+            format!("the log after record {covered} is missing; put its files back, or restore a backup");
+        return Err(Error::new(ErrorKind::Corrupt, message));
+    };
     let message = format!(
         "records {} to {} are missing: no sound snapshot or segment holds them{}; restore a backup, or open it with another `RecoveryMode`",
         covered + 1,

@@ -1,8 +1,10 @@
 //! What builder and reader must agree on: whatever goes in comes out, by every way of reading.
 
 mod damage;
+mod forged;
 mod golden;
 mod model;
+mod reads;
 
 use super::builder::{Finished, Layout};
 use super::*;
@@ -228,6 +230,7 @@ fn what_does_not_fit_is_refused() {
     assert!(drops(full, &[("c", 5)]) && drops(HEADER, &[("c", 100)]) && drops(HEADER, &[("", 101)]));
     assert!(drops(HEADER, &[("c", 101), ("c", 102)]) && drops(HEADER, &[("c", 1_000_001)]));
     assert!(drops(SnapshotHeader { base: 1_000_001, ..HEADER }, &[]) && !drops(full, &[]));
+    assert!(!drops(SnapshotHeader { base: 1_000_000, ..HEADER }, &[]), "an empty range is none too large");
 }
 
 #[test]

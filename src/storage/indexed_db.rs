@@ -8,6 +8,8 @@
 //! Every change is one transaction that is made as a whole or not at all. A file whose transaction failed is as it was after
 //! the last one, without what was appended since then, and refuses to be written until it is opened again.
 
+#![allow(clippy::cast_sign_loss, clippy::cast_precision_loss)] // Lengths in JavaScript are numbers.
+
 mod pieces;
 
 use super::browser::connection::{Change, Connection, FILES, PIECES, range};

@@ -5,6 +5,8 @@
 //!
 //! A handle excludes every other one, so whoever has the slots open is the only one to write them.
 
+#![allow(clippy::cast_sign_loss, clippy::cast_precision_loss)] // Lengths in JavaScript are numbers.
+
 mod directory;
 mod journal;
 
@@ -89,10 +91,10 @@ impl OpfsFiles {
 
     async fn try_open(&self, slot: u32) -> Result<FileSystemSyncAccessHandle> {
         let file = self.directory.file(slot).await?;
-        let handle = Coming::new(file.create_sync_access_handle()).await;
+        let handle = Coming::arrive(file.create_sync_access_handle()).await;
         let handle = handle.map_err(|exception| failure(&format!("open slot {slot}"), &exception))?;
         // In browsers of before 2023 these calls return promises, so nothing would be durable when they return.
-        if handle.get_size().is_ok_and(|size| size.is_finite()) {
+        if handle.get_size().is_ok_and(f64::is_finite) {
             return Ok(handle);
         }
         handle.close();
@@ -194,7 +196,7 @@ struct Coming {
 }
 
 impl Coming {
-    async fn new(promise: Promise) -> Asked<FileSystemSyncAccessHandle> {
+    async fn arrive(promise: Promise) -> Asked<FileSystemSyncAccessHandle> {
         let mut coming = Self { promise, arrived: false };
         let handle = JsFuture::from(coming.promise.clone()).await;
         coming.arrived = true;

@@ -107,14 +107,6 @@ describe('in OPFS', { concurrency: true }, () => {
     await page.close();
   });
 
-  test('a slot whose header and content are gone is damage, not an empty database', { timeout: PATIENCE }, async () => {
-    const page = await crashed('wiped');
-    await edit(page, 'wiped', (opfs, { file }) => opfs.resize(file, 0));
-    const { code, keys } = await look(page, 'wiped', 'opfs');
-    equal(code, 'corrupt', String(keys));
-    await page.close();
-  });
-
   test('a young database is whole whatever becomes of its files', { timeout: PATIENCE }, async () => {
     let page = await openTab(browser, server);
     await page.evaluate(async keys => {

@@ -1,10 +1,10 @@
 /** What was acknowledged is there after a reload, a restart and SIGKILLs of the whole browser while it writes. */
 
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { ok, strictEqual as equal } from 'node:assert';
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { newProfile, startChromium, PATIENCE } from './harness/chromium.mjs';
+import { killAll, newProfile, startChromium, PATIENCE } from './harness/chromium.mjs';
 import { keep, SOAK } from './harness/figures.mjs';
 import { serve } from './harness/server.mjs';
 import { openTab, ready } from './harness/tab.mjs';
@@ -15,6 +15,7 @@ const KILLS = SOAK ? 200 : 12;
 let server;
 before(async () => { server = await serve(); });
 after(() => server?.close());
+afterEach(killAll);
 
 for (const storage of ['opfs', 'indexeddb']) {
   describe(storage, () => {

@@ -1,5 +1,5 @@
 /** What may go wrong below a database in a browser: files that others hold, openings that fail half-way, full disks, dropped
- *  connections, workers and pages that end in the midst. (Damage is in damage.test.mjs, tabs are in tabs*.test.mjs.) */
+ *  connections, workers that end in the midst. (Damage is in damage.test.mjs; tabs, sleeping pages and versions in tabs*.test.mjs.) */
 
 import { after, before, describe, test } from 'node:test';
 import { deepStrictEqual as same, ok, strictEqual as equal } from 'node:assert';
@@ -29,6 +29,13 @@ const open = (page, name, options) => page.evaluate(async ([name, options]) => {
     return error.code ?? String(error);
   }
 }, [name, options]);
+
+/** A tab of an origin of its own, whose quota is nobody else's. */
+async function openApart(t) {
+  const own = await serve();
+  t.after(() => own.close());
+  return openTab(browser, own);
+}
 
 const put = (page, key) => page.evaluate(key => db.collection('notes').put(key, key).then(() => 'done', error => error.code), key);
 const keys = page => page.evaluate(async () => (await db.collection('notes').getAll()).map(([key]) => key));
@@ -109,8 +116,8 @@ describe('an opening that fails', () => {
   }
 
   for (const storage of BOTH) {
-    test(`for want of room lets everything go, ${storage}`, { timeout: PATIENCE }, async () => {
-      const page = await openTab(browser, server);
+    test(`for want of room lets everything go, ${storage}`, { timeout: PATIENCE }, async t => {
+      const page = await openApart(t);
       const name = `no room ${storage}`;
       await setQuota(page, 1);
       equal(await open(page, name, { storage }), 'quota');
@@ -125,15 +132,15 @@ describe('an opening that fails', () => {
 
 describe('a full disk', () => {
   for (const storage of BOTH) {
-    test(`refuses writes until the database is opened again, and reads go on, ${storage}`, { timeout: PATIENCE * 2 }, async () => {
-      const page = await openTab(browser, server);
+    test(`refuses writes until the database is opened again, and reads go on, ${storage}`, { timeout: PATIENCE * 2 }, async t => {
+      const page = await openApart(t);
       const name = `full ${storage}`;
       equal(await open(page, name, { storage }), 'done');
       const usage = (await page.evaluate(() => db.status())).usage;
       await setQuota(page, usage + 6 * MEGABYTE);
       const { written, code } = await page.evaluate(async () => {
         // What does not shrink when it is stored.
-        const text = () => Array.from(crypto.getRandomValues(new Uint8Array(100_000)), byte => byte.toString(36)).join('');
+        const text = () => Array.from(crypto.getRandomValues(new Uint8Array(60_000)), byte => byte.toString(36)).join('');
         const written = {};
         for (let number = 0; number < 1000; number += 1) {
           const document = text();
@@ -215,57 +222,4 @@ describe('a worker that ends', () => {
       await page.close();
     });
   }
-});
-
-test('a page in the back/forward cache holds nothing, and goes on when it is shown again', { timeout: PATIENCE }, async () => {
-  for (const storage of BOTH) {
-    const [page, other] = [await openTab(browser, server), await openTab(browser, server)];
-    const name = `cached ${storage}`;
-    equal(await open(page, name, { storage, durability: 'buffered', flushInterval: 60_000 }), 'done');
-    await page.evaluate(() => addEventListener('pageshow', event => { window.cached = event.persisted; }));
-    equal(await put(page, 'a'), 'done');
-    await page.goto(`${server.origin}/other`);
-    equal(await open(other, name, { storage }), 'done');
-    same(await keys(other), ['a'], 'a buffered write is flushed when the page is left');
-    equal((await other.evaluate(() => db.status())).leader, true);
-    equal(await put(other, 'b'), 'done');
-    await page.goBack({ waitUntil: 'commit' });
-    await page.waitForFunction(() => window.cached === true);
-    same(await keys(page), ['a', 'b']);
-    equal(await put(page, 'c'), 'done');
-    same(await keys(other), ['a', 'b', 'c']);
-    equal((await page.evaluate(() => db.status())).leader, false);
-    await page.close();
-    await other.close();
-  }
-});
-
-test('a tab of another version is refused politely, by the leader and by others', { timeout: PATIENCE }, async () => {
-  const [page, other] = [await openTab(browser, server), await openTab(browser, server)];
-  // Another version leads: it has the lock, and answers whoever says hello.
-  await other.evaluate(() => {
-    const channel = new BroadcastChannel('pumice:versions');
-    const leader = { type: 'leader', protocol: 1_000_000, version: '999.0.0', term: 'another' };
-    channel.onmessage = ({ data }) => { if (data.type === 'hello') channel.postMessage(leader); };
-    return new Promise(locked => {
-      navigator.locks.request('pumice:versions', () => {
-        locked();
-        return new Promise(resolve => { window.resign = () => { channel.close(); resolve(); }; });
-      });
-    });
-  });
-  equal(await open(page, 'versions'), 'version');
-  ok(await page.evaluate(() => window.tookTo) < 30_000, 'at once');
-  await other.evaluate(() => resign());
-  equal(await open(page, 'versions'), 'done');
-  // Another version comes to a leader of ours: it is told which one that is, and the leader goes on.
-  const answer = await other.evaluate(() => new Promise(resolve => {
-    const channel = new BroadcastChannel('pumice:versions');
-    channel.onmessage = ({ data }) => { if (data.type === 'leader') resolve(data); };
-    channel.postMessage({ type: 'hello', protocol: 1_000_000, client: 'another' });
-  }));
-  ok(Number.isInteger(answer.protocol) && answer.protocol < 1_000_000 && answer.version.length > 0, JSON.stringify(answer));
-  equal(await put(page, 'a'), 'done');
-  await page.close();
-  await other.close();
 });

@@ -1,6 +1,9 @@
 /** Power cuts under Chromium: its profile lies on a file system that is shut down while databases are written, mounted again,
  *  and opened by another Chromium. What was acknowledged before the cut must be there.
  *
+ *  After some cuts Chromium throws all of an origin's IndexedDB away and begins with an empty one, once together with its OPFS: whatever
+ *  an application had there is gone, whatever it was told. A database of the test's own tells such cuts; they are counted apart.
+ *
  *  A round is one start of Chromium, with a tab for each database. The first goes on for longer than the 60 s after which
  *  the storage trusts the names of its files; the others are cut within seconds, some with databases that are new. */
 
@@ -8,7 +11,7 @@ import { after, before, test } from 'node:test';
 import { ok, strictEqual as equal } from 'node:assert';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startChromium } from './harness/chromium.mjs';
+import { killAll, startChromium } from './harness/chromium.mjs';
 import { keep, SOAK } from './harness/figures.mjs';
 import { makeImage } from './harness/image.mjs';
 import { serve } from './harness/server.mjs';
@@ -37,6 +40,7 @@ before(async () => {
   image = await makeImage();
 });
 after(async () => {
+  await killAll();
   await image?.remove();
   await server?.close();
 });
@@ -44,10 +48,12 @@ after(async () => {
 test(`${CUTS} cuts of the power lose nothing`, { timeout: 120_000 + CUTS * 90_000 }, async () => {
   const profile = join(image.path, 'profile');
   const databases = STORAGES.flatMap(storage => Object.keys(SCENARIOS).map(scenario => (
-    { storage, scenario, ...SCENARIOS[scenario], cuts: 0, acknowledged: 0, lost: 0, wrong: 0, refused: 0, operations: 0 }
+    { storage, scenario, ...SCENARIOS[scenario], cuts: 0, acknowledged: 0, lost: 0, wrong: 0, refused: 0, lostByBrowser: 0, operations: 0 }
   )));
   for (let cut = 0; cut < CUTS; cut += 1) {
     const browser = await startChromium({ profile });
+    if (cut > 0 && await isCanaryGone(browser, cut - 1)) giveUp(databases, `before cut ${cut + 1}`);
+    await withCanary(browser, (canary, cut) => canary.put(cut), cut);
     const begin = database => openAndWrite(browser, database, cut);
     const [old, fresh] = [databases.filter(one => !one.fresh), databases.filter(one => one.fresh)];
     await Promise.all(old.map(begin));
@@ -66,39 +72,70 @@ test(`${CUTS} cuts of the power lose nothing`, { timeout: 120_000 + CUTS * 90_00
   equal(databases.reduce((sum, one) => sum + one.lost + one.wrong + one.refused, 0), 0, 'databases that lost something');
 });
 
-const nameOf = (one, cut) => (one.fresh ? `fresh ${one.storage} ${cut}` : `${one.scenario} ${one.storage}`);
-
+/** Has `one` written in a tab of its own; begins another database where it is to be fresh, or where the last one was lost. */
 async function openAndWrite(browser, one, cut) {
+  if (one.fresh || one.name === undefined) {
+    one.name = `${one.scenario} ${one.storage} ${cut}`;
+    one.operations = 0;
+  }
+  one.channel = encodeURIComponent(`${one.name} cut ${cut}`);
   const page = await openTab(browser, server);
-  const database = nameOf(one, cut);
-  one.channel = encodeURIComponent(`${database} cut ${cut}`);
-  if (one.fresh) one.operations = 0;
-  await startWork(page, { database, storage: one.storage, channel: one.channel, from: one.operations, stalled: one.stalled, ...one.work });
+  try {
+    await startWork(page, { database: one.name, storage: one.storage, channel: one.channel, from: one.operations, stalled: one.stalled, ...one.work });
+  } catch (error) {
+    count(one, 'refused', `before cut ${cut + 1}: ${error.message}`);
+  }
+}
+
+function count(one, verdict, details) {
+  one[verdict] += 1;
+  one.name = undefined;
+  console.error(`${one.scenario} in ${one.storage}: ${verdict} ${details}`);
+}
+
+/** Runs `use` with page/canary.mjs in a tab. */
+async function withCanary(browser, use, value) {
+  const page = await openTab(browser, server);
+  const result = await page.evaluate(async ([use, value]) => (
+    new Function('canary', 'value', `return (${use})(canary, value)`)(await import('/tests/page/canary.mjs'), value)
+  ), [String(use), value]);
+  await page.close();
+  return result;
+}
+
+const isCanaryGone = (browser, expected) => withCanary(browser, (canary, value) => canary.get().then(found => found !== value, () => true), expected);
+
+/** All of them went with the browser's own storage. */
+function giveUp(databases, when) {
+  for (const one of databases.filter(({ name }) => name !== undefined)) count(one, 'lostByBrowser', when);
 }
 
 /** Opens every database after a cut, and counts what is missing. */
 async function look(profile, databases, cut) {
   const browser = await startChromium({ profile });
-  for (const one of databases) {
+  const found = [];
+  for (const one of databases.filter(({ name }) => name !== undefined)) {
     const page = await openTab(browser, server);
-    const { verdict, operations, error } = await judgeIn(page, {
-      database: nameOf(one, cut), storage: one.storage, acknowledged: one.heard, bytes: one.work.bytes,
-    });
+    found.push([one, await judgeIn(page, {
+      database: one.name, storage: one.storage, acknowledged: one.heard, bytes: one.work.bytes,
+    })]);
+    await page.close();
+  }
+  // Last, for Chromium throws it away while it runs.
+  const isGone = await isCanaryGone(browser, cut);
+  if (isGone) console.error(`cut ${cut + 1}: Chromium has thrown its IndexedDB away`);
+  for (const [one, { verdict, operations, error }] of found) {
     one.cuts += 1;
     one.acknowledged += one.heard - one.operations;
-    if (verdict !== 'intact') {
-      one[verdict] += 1;
-      console.error(`cut ${cut + 1}, ${one.scenario} in ${one.storage}: ${verdict}; ${one.heard} acknowledged, ${operations} found; ${error ?? ''}`);
-    }
+    if (verdict !== 'intact') count(one, isGone ? 'lostByBrowser' : verdict, `${verdict} after cut ${cut + 1}: ${one.heard} acknowledged, ${operations} found; ${error ?? ''}`);
     one.operations = operations;
-    await page.close();
   }
   await browser.close();
 }
 
 function report(databases) {
   for (const storage of STORAGES) {
-    const figures = { cuts: 0, acknowledged: 0, lost: 0, wrong: 0, refused: 0 };
+    const figures = { cuts: 0, acknowledged: 0, lost: 0, wrong: 0, refused: 0, lostByBrowser: 0 };
     for (const one of databases.filter(one => one.storage === storage)) {
       for (const figure of Object.keys(figures)) figures[figure] += one[figure];
     }

@@ -62,9 +62,46 @@ fn a_file_that_a_view_held_goes_with_the_next_compaction() {
     assert_eq!(snapshots(&storage), 1);
 }
 
-/// Makes each piece of a snapshot slow to write, and counts those and the syncs of the log.
+#[test]
+fn a_feed_keeps_the_segment_of_the_record_that_it_reads_next() {
+    let db = Db::open_with(MemoryStorage::new(), manual()).unwrap();
+    for n in 0..3 {
+        db.collection("c").put("k", &n).unwrap();
+    }
+    let mut feed = db.as_async().changes(2).unwrap();
+    db.compact().unwrap();
+    let change = crate::support::block_on(feed.next()).unwrap().expect("the third write");
+    assert_eq!(change.sequence, 3);
+}
+
+#[test]
+fn a_run_whose_base_is_gone_is_refused() {
+    within(Duration::from_secs(60), "the compactions in the background", || {
+        let storage = MemoryStorage::new();
+        let db = Db::open_with(storage.clone(), Options::new().compact_at(Some(32 << 10))).unwrap();
+        for (n, bytes) in [1 << 20, 256 << 10, 64 << 10].into_iter().enumerate() {
+            db.collection("c").put(&n.to_string(), &"x".repeat(bytes)).unwrap();
+            while db.stats().unwrap().compactions == n as u64 {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        db.close().unwrap();
+        drop(db);
+        let mut runs = crate::support::block_on(storage.list()).unwrap();
+        runs.retain(|name| name.ends_with(".snapshot"));
+        runs.sort();
+        assert_eq!(runs.len(), 3, "each is much smaller than the one below it: {runs:?}");
+        // Without it, what lies on top of it would show as if nothing were missing.
+        crate::support::block_on(storage.remove(&runs[1])).unwrap();
+        let error = Db::open_with(storage, manual()).err().expect("a third of it is missing");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    });
+}
+
+/// Holds up the pieces of a snapshot until they are let go, and counts those and the syncs of the log.
 #[derive(Default)]
 struct Watch {
+    held: AtomicBool,
     pieces: AtomicUsize,
     log_syncs: AtomicUsize,
 }
@@ -73,7 +110,9 @@ impl Hook for Watch {
     fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
         if op == Op::Append && name.ends_with(".snapshot") {
             self.pieces.fetch_add(1, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(100));
+            while self.held.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(1));
+            }
         }
         if op == Op::Sync && name.ends_with(".log") {
             self.log_syncs.fetch_add(1, Ordering::SeqCst);
@@ -91,16 +130,22 @@ fn closing_does_not_wait_for_a_compaction_that_can_be_done_later() {
     for n in 0..16 {
         db.collection("c").put(&n.to_string(), &text).unwrap();
     }
+    watch.held.store(true, Ordering::SeqCst);
     thread::scope(|scope| {
         let compaction = scope.spawn(|| db.compact());
         while watch.pieces.load(Ordering::SeqCst) == 0 {
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(1));
         }
-        db.close().unwrap();
+        let closing = scope.spawn(|| db.close());
+        while db.stats().is_ok() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        watch.held.store(false, Ordering::SeqCst);
+        closing.join().unwrap().unwrap();
         assert_eq!(compaction.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
     });
     let pieces = watch.pieces.load(Ordering::SeqCst);
-    assert!(pieces < 8, "{pieces} of 17 pieces were written all the same");
+    assert_eq!(pieces, 1, "of 17 pieces");
     drop(db);
     assert_eq!(snapshots(&storage), 0, "nothing unfinished stays");
     assert_eq!(Db::open_with(storage, manual()).unwrap().stats().unwrap().documents, 16);

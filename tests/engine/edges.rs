@@ -4,9 +4,11 @@
 use crate::support::image::{Image, directory, image};
 use crate::support::log_file::{closed, lines};
 use pumice::blocking::Db;
-use pumice::{Durability, ErrorKind, Options, RecoveryMode, SyncDiskStorage};
+use pumice::{Durability, Environment, ErrorKind, Options, RecoveryMode, SyncDiskStorage};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::{TempDir, tempdir};
 
@@ -153,6 +155,82 @@ fn an_epoch_is_never_given_out_twice() {
     damage(second.path(), 4);
     let _db = open_as(second.path(), RecoveryMode::PointInTime).unwrap();
     assert_eq!(epochs(second.path()), 3);
+}
+
+#[test]
+fn a_closed_database_answers_nothing() {
+    let dir = tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    let collection = db.collection("c");
+    collection.put("k", &1).unwrap();
+    db.close().unwrap();
+    let answers = [
+        collection.get::<u64>("k").err(),
+        collection.count(..).err(),
+        db.stats().err(),
+        db.verify().err(),
+        db.changes(0).err(),
+        collection.put("k", &2).err(),
+        collection.delete("k").err(),
+        db.sync().err(),
+        db.compact().err(),
+    ];
+    for (at, error) in answers.into_iter().enumerate() {
+        assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::Closed), "call {at}");
+    }
+}
+
+/// A clock that a test sets, also back.
+#[derive(Clone, Default)]
+struct Clock(Arc<AtomicU64>);
+
+impl Environment for Clock {
+    fn unix_millis(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> pumice::Result<()> {
+        bytes.fill(7);
+        Ok(())
+    }
+}
+
+#[test]
+fn times_in_the_log_never_go_back() {
+    type Last = fn(&Db);
+    let last: [Last; 3] = [
+        |db| drop(db.collection("c").put("k", &1)),
+        |db| drop(db.batch(|b| b.put("c", "k", &1)?.put("c", "l", &1).map(drop))),
+        |db| drop(db.close()),
+    ];
+    for (case, last) in last.into_iter().enumerate() {
+        let clock = Clock::default();
+        let open = |dir: &Path| {
+            let options = Options::new().compact_at(None).environment(clock.clone());
+            Db::open_with(SyncDiskStorage::open(dir).unwrap(), options).unwrap()
+        };
+        let set = |to| clock.0.store(to, Ordering::SeqCst);
+        let dir = tempdir().unwrap();
+        set(1000);
+        let db = open(dir.path());
+        db.collection("c").put("k", &0).unwrap();
+        set(2000);
+        last(&db);
+        // As a kill at this moment leaves it.
+        let left = directory(&image(dir.path()));
+        set(500);
+        drop(db);
+        let db = open(left.path());
+        db.collection("c").put("after", &1).unwrap();
+        db.close().unwrap();
+        for dir in [&dir, &left] {
+            let files = image(dir.path());
+            let logs = files.iter().filter(|(name, _)| name.ends_with(".log"));
+            let lines = logs.flat_map(|(_, bytes)| lines(bytes)).filter(|line| !line.is_header());
+            let times: Vec<_> = lines.map(|line| line.json()["_t"].as_u64().unwrap()).collect();
+            assert!(times.is_sorted() && times.last() == Some(&2000), "case {case}: {times:?}");
+        }
+    }
 }
 
 #[test]

@@ -100,6 +100,27 @@ fn a_closed_log_that_is_gone_is_missed() {
 }
 
 #[test]
+fn an_epoch_that_only_a_mark_still_tells_of_is_not_given_out_again() {
+    let mut files = closed();
+    files.get_mut(LOG).unwrap().truncate(0);
+    let dir = directory(&files);
+    open(dir.path(), RecoveryMode::PointInTime).unwrap().collection("c").put("k", &1).unwrap();
+    assert_eq!(marks(dir.path()), ["00000000000000000001-2.end"]);
+    let mut files = image(dir.path());
+    files.retain(|name, _| name.ends_with(".end"));
+    let dir = directory(&files);
+    open(dir.path(), RecoveryMode::PointInTime).unwrap().close().unwrap();
+    assert_eq!(open(dir.path(), RecoveryMode::Strict).unwrap().sequence(), 0);
+}
+
+#[test]
+fn a_database_that_never_held_anything_leaves_no_mark() {
+    let dir = tempdir().unwrap();
+    open(dir.path(), RecoveryMode::Strict).unwrap().close().unwrap();
+    assert_eq!(marks(dir.path()), [""; 0]);
+}
+
+#[test]
 fn a_torn_end_of_a_closed_log_is_damage_also_without_its_seal() {
     let mut torn = closed();
     let last = lines(&torn[LOG]).into_iter().rfind(|line| !line.is_seal()).unwrap();

@@ -6,39 +6,39 @@ use crate::support::image::{Image, directory, image};
 use crate::support::kill::{self, acknowledge, run_and_kill};
 use crate::support::log_file::{FileLine, checksum_of, closed, lines};
 use pumice::blocking::Db;
-use pumice::{Durability, Error, ErrorKind, Options, RecoveryMode, SyncDiskStorage};
+use pumice::{Durability, Error, ErrorKind, Options, RecoveryMode, Storage, SyncDiskStorage};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 
-type Documents = BTreeMap<String, u64>;
+pub type Documents = BTreeMap<String, u64>;
 
 /// Without the mark that a close leaves, so that the log must tell for itself. With it: `tests/end_mark.rs`.
-fn without_end_mark(mut image: Image) -> Image {
+pub fn without_end_mark(mut image: Image) -> Image {
     image.retain(|name, _| !name.ends_with(".end"));
     image
 }
 
-fn manual() -> Options {
+pub fn manual() -> Options {
     Options::new().compact_at(None)
 }
 
-fn open_as(dir: &Path, mode: RecoveryMode) -> pumice::Result<Db> {
+pub fn open_as(dir: &Path, mode: RecoveryMode) -> pumice::Result<Db> {
     Db::open_with(SyncDiskStorage::open(dir)?, manual().recovery(mode))
 }
 
-fn open(dir: &Path) -> pumice::Result<Db> {
+pub fn open(dir: &Path) -> pumice::Result<Db> {
     open_as(dir, RecoveryMode::TornTail)
 }
 
-fn documents(db: &Db) -> Documents {
+pub fn documents<S: Storage>(db: &Db<S>) -> Documents {
     let entries = db.collection("c").scan::<u64>(..).unwrap().map(Result::unwrap);
     entries.map(|e| (e.key, e.document)).collect()
 }
 
-fn refused(opened: pumice::Result<Db>) -> Error {
+pub fn refused(opened: pumice::Result<Db>) -> Error {
     let error = opened.err().expect("it must be refused");
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     error
@@ -50,7 +50,7 @@ struct Logs {
     sealed: Image,
 }
 
-const LOG: &str = "00000000000000000001.log";
+pub const LOG: &str = "00000000000000000001.log";
 
 /// Single writes, a batch, a group of buffered writes: with watermarks from the second write on.
 fn logs() -> Logs {
@@ -269,7 +269,9 @@ fn a_log_cut_anywhere_holds_the_writes_before_the_cut() {
         let torn = db.recovery().torn.as_ref().map(|t| (t.offset, t.bytes));
         let wanted = (tear < cut).then_some((tear as u64, (cut - tear) as u64));
         assert_eq!(torn, wanted, "cut at {cut}");
-        assert!(db.recovery().unclean);
+        // On a machine that is slow at the moment, a seal may stand between the records.
+        let sealed = lines.iter().any(|line| line.end() == cut && line.is_seal());
+        assert_eq!(db.recovery().unclean, !sealed, "cut at {cut}");
     }
 }
 
@@ -312,7 +314,7 @@ fn damage_to_records_that_recovery_carried_over_is_refused() {
 }
 
 /// Every append to a snapshot fails, so that a compaction only moves the log on.
-struct OnlyRotates;
+pub struct OnlyRotates;
 
 impl Hook for OnlyRotates {
     fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
@@ -323,11 +325,11 @@ impl Hook for OnlyRotates {
     }
 }
 
-const SECOND: &str = "00000000000000000011.log";
-const THIRD: &str = "00000000000000000021.log";
+pub const SECOND: &str = "00000000000000000011.log";
+pub const THIRD: &str = "00000000000000000021.log";
 
 /// Three segments of ten records, closed.
-fn three_segments() -> Image {
+pub fn three_segments() -> Image {
     let dir = tempdir().unwrap();
     let storage = Hooked::new(SyncDiskStorage::open(dir.path()).unwrap(), &Arc::new(OnlyRotates));
     let db = Db::open_with(storage, manual()).unwrap();
@@ -343,7 +345,7 @@ fn three_segments() -> Image {
     image
 }
 
-fn first_documents(count: u64) -> Documents {
+pub fn first_documents(count: u64) -> Documents {
     (0..count).map(|n| (format!("k{n:02}"), n)).collect()
 }
 
@@ -459,7 +461,7 @@ fn a_segment_under_another_name_is_refused() {
 }
 
 /// A header written by hand: `change` may replace members of the one there.
-fn header(of: &FileLine, change: &[(&str, serde_json::Value)]) -> String {
+pub fn header(of: &FileLine, change: &[(&str, serde_json::Value)]) -> String {
     let mut json = of.json();
     json.as_object_mut().unwrap().remove("_x");
     for (name, value) in change {
@@ -571,7 +573,7 @@ fn lines_written_by_hand_are_read() {
 }
 
 /// The log of 30 documents before a compaction, and the files after it.
-fn compacted() -> (Image, Image) {
+pub fn compacted() -> (Image, Image) {
     let before = three_segments();
     let dir = directory(&before);
     let db = open(dir.path()).unwrap();
@@ -613,11 +615,13 @@ fn a_missing_or_broken_snapshot_without_its_log_is_refused() {
     unfinished.insert(name.clone(), snapshot[..snapshot.len() - 1].to_vec());
     let mut without_log = after.clone();
     without_log.retain(|other, _| other == name);
-    for before in [missing, unfinished, without_log] {
+    for (before, told) in
+        [(missing, "no sound snapshot or segment holds them;"), (unfinished, name), (without_log, "log")]
+    {
         for mode in [RecoveryMode::Strict, RecoveryMode::TornTail, RecoveryMode::PointInTime] {
             let dir = directory(&before);
             let error = refused(open_as(dir.path(), mode));
-            assert!(error.message().contains("missing"), "{error}");
+            assert!(error.message().contains("missing") && error.message().contains(told), "{error}");
             refused(Db::open_read_only(dir.path()));
             assert_eq!(image(dir.path()), before);
         }

@@ -20,9 +20,10 @@ pub fn run(sh: &Shell) -> Result<()> {
     run_harness(sh)?;
     cmd!(
         sh,
-        "cargo test --release --all-features --test crash --test crash_opfs --test damage --test engine"
+        "cargo test --release --workspace --all-features --test crash --test crash_opfs --test damage --test engine"
     )
     .run()?;
+    test::browser::figures(sh)?;
     test::interleavings(sh)?;
     fuzz::run(sh, Effort::Seconds(60))?;
     write_page(sh)

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must hold, in steps, cheapest first.
 
+pub mod browser;
 mod platform_table;
 
 use crate::fuzz::{self, Effort};
@@ -31,6 +32,10 @@ const STEPS: &[Step] = &[
     step("lints", |sh| {
         Ok(cmd!(sh, "cargo clippy --workspace --all-targets --all-features -- -D warnings").run()?)
     }),
+    step("lints, default features", |sh| {
+        let packages = ["--package", "pumice", "--package", "pumice-engine-tests"];
+        Ok(cmd!(sh, "cargo clippy {packages...} --tests -- -D warnings").run()?)
+    }),
     step("lints, no clock and no randomness in the library", |sh| {
         Ok(cmd!(
             sh,
@@ -45,10 +50,6 @@ const STEPS: &[Step] = &[
     step("release binary", |sh| setup::release_binary(sh).map(drop)),
     step("tests, all features", |sh| Ok(cmd!(sh, "cargo test --workspace --all-features").run()?)),
     step("orders of events, with the model checker", interleavings),
-    step("tests, default features", |sh| {
-        cmd!(sh, "cargo clippy --package pumice --tests -- -D warnings").run()?;
-        Ok(cmd!(sh, "cargo test --package pumice --lib").run()?)
-    }),
     step("wasm in a real browser", wasm_in_a_browser),
     step("fuzzing, for a moment", |sh| fuzz::run(sh, Effort::Fixed)),
     step("documentation", |sh| {
@@ -56,9 +57,15 @@ const STEPS: &[Step] = &[
     }),
     step("package", |sh| Ok(cmd!(sh, "cargo package --package pumice --allow-dirty").run()?)),
     step("npm package, in applications of three bundlers", npm_package),
+    step("browser: API", |sh| browser::run(sh, &["api"])),
+    step("browser: tabs", |sh| browser::run(sh, &["units", "tabs", "tabs_life"])),
+    step("browser: kills and failures", |sh| browser::run(sh, &["durability", "failures", "damage"])),
+    step("browser: snapshots", browser::interchange),
+    step("browser: demo page", |sh| browser::run(sh, &["demo"])),
     optional("kills at every call", "kills", |sh| harness(sh, &["kills"])),
     optional("I/O errors at every call", "io-errors", |sh| harness(sh, &["io-errors"])),
     optional("power cuts", "power-cuts", |sh| harness(sh, &["power-cuts", "--engine", "pumice"])),
+    optional("browser: power cuts", "browser-power-cuts", browser::power_cuts),
     optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
 ];
 

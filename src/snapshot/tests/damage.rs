@@ -100,6 +100,28 @@ fn every_flipped_bit_is_seen_by_verify_alone() {
 }
 
 #[test]
+fn a_damaged_value_is_reported_where_it_begins() {
+    let (whole, entries) = small_file();
+    // Some of them begin a page, and some do not.
+    for (key, _, value) in &entries[31..35] {
+        let value = value.as_ref().unwrap();
+        let at = whole.windows(value.len()).position(|bytes| bytes == value).unwrap();
+        let mut file = whole.clone();
+        file[at + 3] ^= 1;
+        let table = open_strict(&file).unwrap();
+        let errors = [
+            block_on(table.get(key)).map(drop),
+            scan(&table, ALL, Direction::Forward, false).map(drop),
+            scan(&table, ALL, Direction::Reverse, false).map(drop),
+            block_on(table.verify()).map(drop),
+        ];
+        for error in errors {
+            assert_eq!(error.unwrap_err().offset(), Some(at as u64));
+        }
+    }
+}
+
+#[test]
 fn every_truncation_is_an_unfinished_file() {
     let (file, _) = small_file();
     for len in 0..file.len() {

@@ -8,6 +8,8 @@
 //! Writing is strict: a transaction is done when it survives a power cut. A browser may drop a connection; then it is
 //! made again, once, if the place is still there and nobody else has had it.
 
+#![allow(clippy::cast_sign_loss, clippy::cast_precision_loss)] // Lengths in JavaScript are numbers.
+
 mod attempt;
 mod transaction;
 
@@ -66,7 +68,7 @@ pub(crate) async fn list() -> Result<Vec<String>> {
     let ask = Reflect::get(&factory, &"databases".into()).and_then(JsCast::dyn_into::<Function>);
     let Ok(ask) = ask else { return Ok(Vec::new()) };
     let what = |exception: JsValue| failure("list the databases", &exception);
-    let asked = ask.call0(&factory).and_then(|promise| promise.dyn_into::<Promise>()).map_err(what)?;
+    let asked = ask.call0(&factory).and_then(JsCast::dyn_into::<Promise>).map_err(what)?;
     let found: Array = JsFuture::from(asked).await.map_err(what)?.unchecked_into();
     let names = found.iter().filter_map(|info| Reflect::get(&info, &"name".into()).ok()?.as_string());
     Ok(names.filter_map(|name| name.strip_prefix(PREFIX).map(str::to_owned)).collect())

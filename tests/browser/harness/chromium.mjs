@@ -34,6 +34,12 @@ function killGroup(child) {
   }
 }
 
+/** Kills those that a failed test has left. */
+export async function killAll() {
+  for (const child of running) killGroup(child);
+  await Promise.all([...running].map(child => child.exitCode ?? child.signalCode ?? once(child, 'exit')));
+}
+
 /** Starts Chromium with `profile`, or with one that goes away when it is closed. */
 export async function startChromium({ profile, args = [] } = {}) {
   const own = profile === undefined;

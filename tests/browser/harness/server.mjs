@@ -25,15 +25,16 @@ export function entry(name = '.') {
 }
 
 const blankPage = () => `<!doctype html><html lang="en"><title>Pumice</title><link rel="icon" href="data:,">
+<script>addEventListener('error', event => { window.failed = event.message ?? 'the package does not load'; }, true);</script>
 <script type="module">
 import * as pumice from '${entry()}';
 import * as tools from '/tests/page/tools.mjs';
 Object.assign(window, { pumice, ...tools, ready: true });
 </script>`;
 
-/** Starts a server. `folders` adds roots: `{ '/app/': '/some/folder' }`. `change(path, text)` may rewrite what is served. */
+/** Starts a server. `folders` adds roots, those within others first: `{ '/app/': '/some/folder' }`. `change(path, text)` may rewrite what is served. */
 export async function serve({ folders = {}, change } = {}) {
-  const roots = { '/pkg/': PACKAGE, '/tests/': TESTS, ...folders };
+  const roots = { ...folders, '/pkg/': PACKAGE, '/tests/': TESTS };
   const told = new Map();
   const kept = new Map();
 

@@ -8,7 +8,10 @@ export async function openTab(browser, server) {
 }
 
 /** Waits until the package is loaded, after a navigation. */
-export const ready = page => page.waitForFunction(() => window.ready === true);
+export const ready = page => page.waitForFunction(() => {
+  if (window.failed) throw new Error(`the blank page fails: ${window.failed}`);
+  return window.ready === true;
+});
 
 /** Kills the tab's process, as a crash does. The page stays as a crashed one. */
 export async function crash(page) {

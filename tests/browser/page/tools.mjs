@@ -3,7 +3,7 @@
 /** Runs the case `name` of a module under /tests/cases/, on a storage. */
 export async function runCase(module, name, storage) {
   const cases = await import(`/tests/cases/${module}`);
-  const database = `${module.replace('.mjs', '')} ${name}`;
+  const database = `${module.replace('.mjs', '')} ${name} ${storage}`;
   const opened = [];
   const test = {
     storage,

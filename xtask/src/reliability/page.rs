@@ -25,7 +25,7 @@ const PROMISES: [(&str, &[&str]); 9] = [
     ("5", &["damage-", "bit-flips-pumice"]),
     ("6", &["io-errors-command-line", "short-writes", "faults-"]),
     ("7", &["failing-sync", "full-disk"]),
-    ("8", &["crash-states-opfs", "crash-states-pool-contract", "pool-faults"]),
+    ("8", &["crash-states-opfs", "crash-states-pool-contract", "pool-faults", "browser-"]),
     ("9", &["fuzz-"]),
     ("11", &["stress-"]),
 ];

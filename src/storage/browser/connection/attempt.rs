@@ -3,11 +3,11 @@
 use super::{Asked, META, OWNER, STORES, transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::browser::failure::{failure, name};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{IdbDatabase, IdbFactory, IdbOpenDbRequest, IdbVersionChangeEvent};
+use web_sys::{IdbDatabase, IdbFactory, IdbOpenDbRequest, IdbTransaction, IdbVersionChangeEvent};
 
 /// What the place is opened for.
 #[derive(Clone)]
@@ -52,6 +52,8 @@ pub(super) struct Attempt {
 struct State {
     /// Whether the version was raised, so that nobody else has the place.
     raised: Cell<bool>,
+    /// In which it was raised.
+    upgrade: RefCell<Option<IdbTransaction>>,
     given_up: Cell<bool>,
 }
 
@@ -68,7 +70,9 @@ impl Attempt {
         let upgrade = Closure::<dyn Fn(IdbVersionChangeEvent)>::new(move |event: IdbVersionChangeEvent| {
             let goes_on = !told.given_up.get() && aim.raise(&asked, event.old_version()).unwrap_or(false);
             told.raised.set(goes_on);
-            if !goes_on && let Some(transaction) = asked.transaction() {
+            if goes_on {
+                told.upgrade.replace(asked.transaction());
+            } else if let Some(transaction) = asked.transaction() {
                 // Then nothing has changed, and a place that was missing still is.
                 let _ = transaction.abort();
             }
@@ -98,6 +102,11 @@ impl Attempt {
             "VersionError" => Ok(None),
             "AbortError" if !self.state.raised.get() => {
                 Err(Error::new(ErrorKind::NotFound, "the browser has no such database any more"))
+            }
+            // The request itself does not tell why, such as that there is no room.
+            "AbortError" => {
+                let cause = self.state.upgrade.take().and_then(|transaction| transaction.error());
+                Err(failure("open IndexedDB", &cause.map_or(exception, JsValue::from)))
             }
             _ => Err(failure("open IndexedDB", &exception)),
         }
