@@ -44,7 +44,7 @@ impl Server {
 
     fn connect(&self, head: &str, body: &str) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let length = body.len();
         write!(stream, "{head} HTTP/1.0\r\nhost: test\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
         BufReader::new(stream)

@@ -4,6 +4,8 @@
 //! wait. Blocking callers lead on their own thread; asynchronous ones leave it to the background task, so that a
 //! dropped future never leaves a write half done. The first failure stops all writing for good.
 
+mod begin_anew;
+
 use super::queue::{Queue, Want, WriteOp};
 use super::writer::{LogWriter, Place, Segment};
 use crate::error::{Error, ErrorKind, Result};
@@ -11,7 +13,6 @@ use crate::format::clients::Clients;
 use crate::format::segment::Chain;
 use crate::options::{Durability, Options};
 use crate::record::Origin;
-use crate::snapshot::Table;
 use crate::state::State;
 use crate::storage::Storage;
 use crate::storage::platform::Signal;
@@ -301,33 +302,6 @@ impl<S: Storage> GroupCommit<S> {
         });
         *self.writer() = Some(writer);
         lead.end(result)
-    }
-
-    /// Begins the log anew at `chain` and shows `table` and nothing else. Nothing may be on its way: writes are held back.
-    /// Returns the segments and tables that were replaced.
-    pub(crate) async fn begin_anew(
-        &self,
-        epoch: u64,
-        chain: Chain,
-        table: Arc<Table<S>>,
-    ) -> Result<(Vec<Segment>, Vec<Arc<Table<S>>>)> {
-        self.wait(Want::Turn, true).await?;
-        let mut lead = Lead { commit: self, done: false };
-        let clients = self.queue().clients_now();
-        let Some(mut writer) = self.writer().take() else {
-            return lead.end(Err(read_only())).map(|()| Default::default());
-        };
-        if let Err(error) = writer.begin_anew(epoch, chain, clients).await {
-            return lead.end(Err(error)).map(|()| Default::default());
-        }
-        let active = writer.active().clone();
-        *self.writer() = Some(writer);
-        let mut queue = self.queue();
-        let segments = queue.begin_anew(chain, active);
-        let tables = self.state.replace(table, chain.last());
-        lead.done = true;
-        self.pass_on(queue);
-        Ok((segments, tables))
     }
 
     async fn write_out(

@@ -1,8 +1,8 @@
 /** Power cuts under Chromium: its profile lies on a file system that is shut down while databases are written, mounted again,
  *  and opened by another Chromium. What was acknowledged before the cut must be there.
  *
- *  Chromium keeps all of an origin's IndexedDB in one LevelDB. Where a cut damages that, it begins anew with none, and whatever an
- *  application had there is gone, whatever it was told. A database of the test's own tells such cuts; they are counted apart.
+ *  After some cuts Chromium throws all of an origin's IndexedDB away and begins with an empty one, once together with its OPFS: whatever
+ *  an application had there is gone, whatever it was told. A database of the test's own tells such cuts; they are counted apart.
  *
  *  A round is one start of Chromium, with a tab for each database. The first goes on for longer than the 60 s after which
  *  the storage trusts the names of its files; the others are cut within seconds, some with databases that are new. */
@@ -52,7 +52,8 @@ test(`${CUTS} cuts of the power lose nothing`, { timeout: 120_000 + CUTS * 90_00
   )));
   for (let cut = 0; cut < CUTS; cut += 1) {
     const browser = await startChromium({ profile });
-    await (await openTab(browser, server)).evaluate(async cut => (await import('/tests/page/canary.mjs')).put(cut), cut);
+    if (cut > 0 && await isCanaryGone(browser, cut - 1)) giveUp(databases, `before cut ${cut + 1}`);
+    await withCanary(browser, (canary, cut) => canary.put(cut), cut);
     const begin = database => openAndWrite(browser, database, cut);
     const [old, fresh] = [databases.filter(one => !one.fresh), databases.filter(one => one.fresh)];
     await Promise.all(old.map(begin));
@@ -92,23 +93,42 @@ function count(one, verdict, details) {
   console.error(`${one.scenario} in ${one.storage}: ${verdict} ${details}`);
 }
 
+/** Runs `use` with page/canary.mjs in a tab. */
+async function withCanary(browser, use, value) {
+  const page = await openTab(browser, server);
+  const result = await page.evaluate(async ([use, value]) => (
+    new Function('canary', 'value', `return (${use})(canary, value)`)(await import('/tests/page/canary.mjs'), value)
+  ), [String(use), value]);
+  await page.close();
+  return result;
+}
+
+const isCanaryGone = (browser, expected) => withCanary(browser, (canary, value) => canary.get().then(found => found !== value, () => true), expected);
+
+/** All of them went with the browser's own storage. */
+function giveUp(databases, when) {
+  for (const one of databases.filter(({ name }) => name !== undefined)) count(one, 'lostByBrowser', when);
+}
+
 /** Opens every database after a cut, and counts what is missing. */
 async function look(profile, databases, cut) {
   const browser = await startChromium({ profile });
-  const canary = await openTab(browser, server);
-  const sound = await canary.evaluate(async cut => (await import('/tests/page/canary.mjs')).get().then(value => value === cut, () => false), cut);
-  if (!sound) console.error(`cut ${cut + 1}: Chromium has lost its IndexedDB`);
-  await canary.close();
+  const found = [];
   for (const one of databases.filter(({ name }) => name !== undefined)) {
     const page = await openTab(browser, server);
-    const { verdict, operations, error } = await judgeIn(page, {
+    found.push([one, await judgeIn(page, {
       database: one.name, storage: one.storage, acknowledged: one.heard, bytes: one.work.bytes,
-    });
+    })]);
+    await page.close();
+  }
+  // Last, for Chromium throws it away while it runs.
+  const isGone = await isCanaryGone(browser, cut);
+  if (isGone) console.error(`cut ${cut + 1}: Chromium has thrown its IndexedDB away`);
+  for (const [one, { verdict, operations, error }] of found) {
     one.cuts += 1;
     one.acknowledged += one.heard - one.operations;
-    if (verdict !== 'intact') count(one, sound ? verdict : 'lostByBrowser', `${verdict} after cut ${cut + 1}: ${one.heard} acknowledged, ${operations} found; ${error ?? ''}`);
+    if (verdict !== 'intact') count(one, isGone ? 'lostByBrowser' : verdict, `${verdict} after cut ${cut + 1}: ${one.heard} acknowledged, ${operations} found; ${error ?? ''}`);
     one.operations = operations;
-    await page.close();
   }
   await browser.close();
 }

@@ -139,7 +139,7 @@ fn the_log_before_an_unfinished_segment_is_shown_to_its_end() {
             });
             told.send(read)
         });
-        let read = heard.recv_timeout(Duration::from_secs(5));
+        let read = heard.recv_timeout(Duration::from_secs(60));
         let read = read.unwrap_or_else(|_| panic!("still reading, after {effect:?}"));
         let snapshot = disk.visible().any(|(name, _)| name.ends_with(".snapshot"));
         assert!(snapshot || read.unwrap_or_default() >= acknowledged, "after {effect:?}");

@@ -1,5 +1,8 @@
 //! The workloads whose crashes are gone through. Each shows another order of effects to the disk.
 
+#[path = "workloads_more.rs"]
+mod more;
+
 use crate::workload::{Driver, Edit, options, put, text};
 
 type Workload = (&'static str, fn(&mut Driver));
@@ -56,18 +59,18 @@ pub const ALL: &[Workload] = &[
     ("compact_after_every_reopening", compact_after_every_reopening),
     ("block_aligned_appends", block_aligned_appends),
     ("mixed", mixed),
-    ("sent_by_a_client", sent_by_a_client),
-    ("sent_and_compacted", sent_and_compacted),
-    ("sent_around_reopening", sent_around_reopening),
-    ("sent_in_a_full_buffer", sent_in_a_full_buffer),
-    ("sent_beside_runs", sent_beside_runs),
-    ("import_over_documents", import_over_documents),
-    ("import_into_nothing", import_into_nothing),
-    ("import_nothing", import_nothing),
-    ("import_between_compactions", import_between_compactions),
-    ("import_over_runs", import_over_runs),
-    ("import_beside_views", import_beside_views),
-    ("failed_import", failed_import),
+    ("sent_by_a_client", more::sent_by_a_client),
+    ("sent_and_compacted", more::sent_and_compacted),
+    ("sent_around_reopening", more::sent_around_reopening),
+    ("sent_in_a_full_buffer", more::sent_in_a_full_buffer),
+    ("sent_beside_runs", more::sent_beside_runs),
+    ("import_over_documents", more::import_over_documents),
+    ("import_into_nothing", more::import_into_nothing),
+    ("import_nothing", more::import_nothing),
+    ("import_between_compactions", more::import_between_compactions),
+    ("import_over_runs", more::import_over_runs),
+    ("import_beside_views", more::import_beside_views),
+    ("failed_import", more::failed_import),
 ];
 
 fn single_puts(d: &mut Driver) {
@@ -577,132 +580,4 @@ fn mixed(d: &mut Driver) {
         }
         d.delete("a", n);
     }
-}
-
-fn sent_by_a_client(d: &mut Driver) {
-    for n in 0..8 {
-        d.send(&[put("c", n % 3, n)]);
-        d.send_delete("c", (n + 1) % 4);
-        d.send_buffered(&some(n % 5, 2));
-        d.send_buffered(&[put("c", "x", n)]);
-    }
-    d.send(&[Edit::Drop("c")]);
-    d.send_delete("c", 1);
-    d.send(&[put("c", 1, 1)]);
-}
-
-fn sent_and_compacted(d: &mut Driver) {
-    for n in 0..4 {
-        d.send(&[put("c", n, n)]);
-        d.send_buffered(&some(n, 2));
-        d.send_delete("c", n + 9);
-        d.compact();
-        d.send_delete("c", n);
-        d.send_buffered(&[put("c", n + 9, n)]);
-        d.compact();
-    }
-}
-
-fn sent_around_reopening(d: &mut Driver) {
-    for n in 0..4 {
-        d.send_buffered(&[put("c", n, n)]);
-        d.send_delete("c", n + 1);
-        d.send_buffered(&some(n, 3));
-        d.reopen();
-        if n == 2 {
-            d.compact();
-        }
-    }
-    d.send(&[put("c", 1, 1)]);
-}
-
-fn sent_in_a_full_buffer(d: &mut Driver) {
-    d.reopen_with(options().buffer_limit(200));
-    for n in 0..9 {
-        d.send_buffered(&[put("c", n % 4, text(60))]);
-        d.send_buffered(&some(n, 2));
-        if n % 3 == 1 {
-            d.compact();
-        }
-    }
-}
-
-fn sent_beside_runs(d: &mut Driver) {
-    d.reopen_with(options().compact_at(Some(SMALL)));
-    for n in 0..10 {
-        d.send(&some(n * 2, 5));
-        d.send_buffered(&[put("c", "b", n)]);
-        d.settle(SMALL);
-    }
-}
-
-fn import_over_documents(d: &mut Driver) {
-    fill(d, 0, 6);
-    d.import(&some(4, 5));
-    d.put("c", 5, "\"behind\"");
-    d.import(&[put("d", 1, text(5000)), put("e", 2, 2)]);
-    d.buffer(&put("c", 6, 6));
-}
-
-fn import_into_nothing(d: &mut Driver) {
-    d.import(&some(0, 3));
-    d.reopen();
-    d.put("c", 1, 1);
-    d.import(&some(0, 1));
-    d.reopen();
-}
-
-fn import_nothing(d: &mut Driver) {
-    d.import(&[]);
-    fill(d, 0, 3);
-    d.import(&[]);
-    d.import(&[]);
-    d.put("c", 1, 1);
-    d.compact();
-}
-
-fn import_between_compactions(d: &mut Driver) {
-    for n in 0..2 {
-        fill(d, n, 4);
-        d.compact();
-        fill(d, n + 2, 3);
-        d.import(&some(n, 6));
-        d.put("c", n, "\"behind\"");
-        d.delete("c", n + 1);
-        d.compact();
-    }
-}
-
-fn import_over_runs(d: &mut Driver) {
-    several_runs(d);
-    d.import(&some(0, 70));
-    for count in [12, 4] {
-        d.batch(&some(count, count));
-        d.settle(SMALL);
-    }
-    d.import(&some(3, 2));
-    d.put("c", 1, 1);
-}
-
-fn import_beside_views(d: &mut Driver) {
-    fill(d, 0, 5);
-    d.compact();
-    d.hold_view();
-    d.import(&some(2, 5));
-    d.hold_view();
-    d.put("c", 1, 1);
-    d.compact();
-    d.release_views();
-    d.compact();
-}
-
-/// The name that the snapshot is to have is taken, so the old contents stay.
-fn failed_import(d: &mut Driver) {
-    fill(d, 0, 3);
-    let taken = d.db().sequence() + 1;
-    d.storage.plant(&format!("{taken:020}.snapshot"), b"");
-    assert!(d.try_import(&some(0, 1)).is_err());
-    d.put("c", 9, 9);
-    d.import(&some(0, 4));
-    d.put("c", 9, 9);
 }

@@ -32,13 +32,13 @@ fn logs(storage: &MemoryStorage) -> usize {
 
 /// The background task removes what no pin needs any more.
 fn until(what: &str, mut done: impl FnMut() -> bool) {
-    for _ in 0..2000 {
+    for _ in 0..6000 {
         if done() {
             return;
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(5));
     }
-    panic!("not within seconds: {what}");
+    panic!("not within half a minute: {what}");
 }
 
 #[test]
@@ -168,8 +168,8 @@ fn feeds_are_resumed_after_reopening_within_the_grace() {
             db.close().unwrap();
             drop(feed);
             drop(db);
-            let graceful = options().feed_grace(Duration::from_millis(700));
-            let db = open(&left, graceful.clone());
+            let graceful = |seconds| options().feed_grace(Duration::from_secs(seconds));
+            let db = open(&left, graceful(60));
             let mut feed = db.as_async().feed(1, None).unwrap();
             assert_eq!((2..=4).map(|_| chunk(&mut feed, 1).through).last(), Some(4));
             assert_eq!(db.collection("c").get_raw("k").unwrap().unwrap(), "4");
@@ -178,7 +178,7 @@ fn feeds_are_resumed_after_reopening_within_the_grace() {
             // Again, with a feed that was resumed and has not confirmed anything.
             db.close().unwrap();
             drop((feed, db));
-            let db = open(&left, graceful);
+            let db = open(&left, graceful(3));
             let mut feed = db.as_async().feed(1, None).unwrap();
             assert_eq!(chunk(&mut feed, 1).through, 2);
             drop(feed);

@@ -1,7 +1,7 @@
 //! Guards against a change of the file format that nobody meant: databases written once must read the same for ever,
 //! and the same writes must give the same bytes.
 //!
-//! `PUMICE_GOLDEN=write cargo test --test engine golden` writes the files anew. See `tests/fixtures/README.md` before.
+//! `PUMICE_GOLDEN=write cargo test --workspace --test engine golden` writes the files anew. See `tests/fixtures/README.md` before.
 
 mod build;
 mod show;
@@ -17,7 +17,7 @@ const V1: &[(&str, Build)] =
     &[("closed", build::closed), ("torn", build::torn), ("compacted", build::compacted)];
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/v1")
 }
 
 fn writing() -> bool {
@@ -122,7 +122,8 @@ fn snapshots_and_a_log() {
 
 #[test]
 fn the_documented_log() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/format.md")).unwrap();
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/format.md")).unwrap();
     let block = page.split("```").find(|block| block.starts_with("text\n{\"pumice\":1")).unwrap();
     let documented = block.strip_prefix("text\n").unwrap();
     let built = || String::from_utf8(build::build(build::example).into_values().next().unwrap()).unwrap();

@@ -7,7 +7,8 @@ use crate::support::hooked::{Hook, Hooked, Op, Verdict};
 use crate::support::watchdog::within;
 use pumice::blocking::Db;
 use pumice::{
-    ChangeKind, Durability, Error, ErrorKind, MemoryStorage, Options, Result, Storage, SyncDiskStorage,
+    Change, ChangeKind, Durability, Error, ErrorKind, MemoryStorage, Options, Result, Storage,
+    SyncDiskStorage,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -127,7 +128,10 @@ fn stress<S: Storage>(name: &'static str, count: u64, open: impl Fn() -> S + Sen
             let done = AtomicBool::new(false);
             let begun = db.sequence();
             let feed = db.changes(begun).unwrap();
-            let feed = thread::spawn(move || feed.map(Result::unwrap).collect::<Vec<_>>());
+            let newest = Arc::new(AtomicU64::new(0));
+            let own = Arc::clone(&newest);
+            let tell = move |change: &Change| own.store(change.sequence, Ordering::SeqCst);
+            let feed = thread::spawn(move || feed.map(Result::unwrap).inspect(tell).collect::<Vec<_>>());
             thread::scope(|scope| {
                 let (db, done, looks, compactions) = (&db, &done, &looks, &compactions);
                 let writers: Vec<_> =
@@ -141,9 +145,12 @@ fn stress<S: Storage>(name: &'static str, count: u64, open: impl Fn() -> S + Sen
                     }
                 });
                 scope.spawn(|| {
-                    while !done.load(Ordering::SeqCst) {
+                    loop {
                         db.compact().unwrap();
                         compactions.fetch_add(1, Ordering::SeqCst);
+                        if done.load(Ordering::SeqCst) {
+                            break;
+                        }
                         thread::sleep(Duration::from_millis(20));
                     }
                 });
@@ -158,9 +165,10 @@ fn stress<S: Storage>(name: &'static str, count: u64, open: impl Fn() -> S + Sen
             check(&db, &known);
             let last = db.sequence();
             records += last - begun;
-            let caught_up = || feed.is_finished();
-            thread::sleep(Duration::from_millis(200));
-            assert!(!caught_up(), "the feed ended before the database was closed");
+            while newest.load(Ordering::SeqCst) < last {
+                assert!(!feed.is_finished(), "the feed ended before the database was closed");
+                thread::sleep(Duration::from_millis(1));
+            }
             let before: BTreeMap<String, Option<u64>> =
                 known.keys().map(|key| (key.clone(), collection_value(&db, key))).collect();
             db.close().unwrap();

@@ -2,6 +2,8 @@
 
 use crate::setup;
 use anyhow::{Context, Result, bail};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use xshell::{Shell, cmd};
 
 /// The targets, and how many inputs each tries in some ten seconds.
@@ -24,25 +26,41 @@ pub enum Effort {
     Seconds(u32),
 }
 
-/// Runs every target, after its corpus.
+/// Runs every target, after its corpus; as many at a time as there are processors.
 ///
 /// # Errors
 /// When a target finds a failure, or cannot be built.
 pub fn run(sh: &Shell, effort: Effort) -> Result<()> {
     setup::cargo_fuzz(sh)?;
     cmd!(sh, "cargo fmt --manifest-path fuzz/Cargo.toml --check").run()?;
+    // Into the folder of the other lints, which has the most part of what it needs.
+    let target = setup::target_dir(sh)?;
+    cmd!(sh, "cargo clippy --manifest-path fuzz/Cargo.toml --target-dir {target} -- -D warnings").run()?;
     // The engine has no unsafe code, so without the address sanitizer, which needs a nightly compiler.
     cmd!(sh, "cargo fuzz build --fuzz-dir fuzz --sanitizer none --release").run()?;
-    for (target, runs) in TARGETS {
-        let amount = match effort {
-            Effort::Fixed => vec!["-seed=1".to_owned(), format!("-runs={runs}")],
-            Effort::Seconds(seconds) => vec![format!("-max_total_time={seconds}")],
-        };
-        let executions = run_target(sh, target, &amount)?;
-        println!("{target}: {executions} executions, no failure");
-        keep_figures(sh, target, executions)?;
-    }
-    Ok(())
+    // Each runs on one processor.
+    let next = AtomicUsize::new(0);
+    let work = |sh: Shell| {
+        while let Some((target, runs)) = TARGETS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let amount = match effort {
+                Effort::Fixed => vec!["-seed=1".to_owned(), format!("-runs={runs}")],
+                Effort::Seconds(seconds) => vec![format!("-max_total_time={seconds}")],
+            };
+            let executions = run_target(&sh, target, &amount)?;
+            println!("{target}: {executions} executions, no failure");
+            keep_figures(&sh, target, executions)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let workers = (0..processors).map(|_| {
+            let sh = sh.clone();
+            scope.spawn(|| work(sh))
+        });
+        let workers: Vec<_> = workers.collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("no panic"))
+    })
 }
 
 /// Returns how many inputs it tried.

@@ -67,7 +67,7 @@ impl Session {
         let (published, next) = mpsc::channel();
         let tell = move |file: &Published| drop(published.send(file.clone()));
         let db = Db::open_with(storage.clone(), options.on_published(tell)).unwrap();
-        next.recv_timeout(Duration::from_secs(10)).expect("a compaction");
+        next.recv_timeout(Duration::from_secs(60)).expect("a compaction");
         let mut session = Self { storage: storage.clone(), db, in_time: true };
         session.wait_for_seal();
         session

@@ -1,6 +1,8 @@
 //! The engine through its public API, on memory, in directories, and on storages that watch, delay and fail.
 //!
-//! One program, so that what all of them need is compiled once. `cargo test --test engine losses::` runs one part.
+//! One program, so that what all of them need is compiled once. It is compiled without optimisation, for it has the
+//! whole engine in it once for each storage, and spends its time waiting for disks and threads.
+//! `cargo test --workspace --test engine losses::` runs one part.
 
 #![cfg(not(target_family = "wasm"))]
 
