@@ -9,7 +9,7 @@ import { checkDatabase } from './text.js';
 /** What a worker may take for an errand, in ms. */
 const PATIENCE = 50_000;
 /** How often deleting looks whether the database is free, and how long it waits in between, in ms. */
-const TRIES = 10;
+const TRIES = 20;
 const PAUSE = 100;
 
 export const deleteDatabaseWith = async (launch: Launch, name: string): Promise<void> => {

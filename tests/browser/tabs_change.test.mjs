@@ -166,7 +166,10 @@ test('a database can be deleted as soon as its last tab is gone', { timeout: PAT
     await put(other, 'a', 1);
     equal(await page.evaluate(() => pumice.deleteDatabase('deleted').catch(error => error.code)), 'busy');
     if (end === 'close') await other.close();
-    else await other.evaluate(() => { location.href = '/other'; });
+    else {
+      await other.evaluate(() => { location.href = '/other'; });
+      await other.waitForFunction(() => document.title === 'Other');
+    }
     await page.evaluate(() => pumice.deleteDatabase('deleted'));
     equal(await page.evaluate(async () => (await pumice.listDatabases()).includes('deleted')), false);
   }
