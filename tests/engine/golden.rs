@@ -20,6 +20,10 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/v1")
 }
 
+fn format_page() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/format.md")).unwrap()
+}
+
 fn writing() -> bool {
     std::env::var_os("PUMICE_GOLDEN").is_some_and(|value| value == "write")
 }
@@ -122,8 +126,7 @@ fn snapshots_and_a_log() {
 
 #[test]
 fn the_documented_log() {
-    let page =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/format.md")).unwrap();
+    let page = format_page();
     let block = page.split("```").find(|block| block.starts_with("text\n{\"pumice\":1")).unwrap();
     let documented = block.strip_prefix("text\n").unwrap();
     let built = || String::from_utf8(build::build(build::example).into_values().next().unwrap()).unwrap();
@@ -147,7 +150,7 @@ impl pumice::Environment for Still {
 
 #[test]
 fn the_documented_clients() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/format.md")).unwrap();
+    let page = format_page();
     let block = page.split("```").find(|block| block.contains("\"clients\":[[")).unwrap();
     let (records, clients) = block.strip_prefix("text\n").unwrap().trim_end().rsplit_once('\n').unwrap();
 
