@@ -132,7 +132,7 @@ fn a_kill_loses_nothing_acknowledged_and_leaves_whole_batches() {
         });
         let mut acks = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut acknowledged = 0;
-        for _ in 0..5 + 20 * round {
+        for _ in 0..5 + 3 * round {
             acknowledged = acks.next().unwrap().unwrap().parse().unwrap();
         }
         child.kill().unwrap();
