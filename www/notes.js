@@ -88,23 +88,27 @@ export async function startNotes(db) {
     return saving;
   }
 
-  async function leave(key) {
-    await save();
+  /** At once: what is typed from now on belongs to that note. */
+  function turnTo(key) {
+    save();
     text('#saved', '');
     show(key);
     draw();
+    $('.notes').classList.add('writing');
+    body.focus();
   }
 
   async function create() {
     const now = Date.now();
     const key = `${new Date(now).toISOString()}-${crypto.randomUUID().slice(0, 8)}`;
     const note = { text: '', created: now, changed: now };
-    await store.put(key, note);
     notes.set(key, note);
     search.value = '';
-    await leave(key);
-    $('.notes').classList.add('writing');
-    body.focus();
+    turnTo(key);
+    const stored = saving.then(() => store.put(key, note));
+    // One that fails is told below, and must not keep the next ones from being tried.
+    saving = stored.catch(() => {});
+    await stored;
   }
 
   body.addEventListener('input', () => {
@@ -116,12 +120,9 @@ export async function startNotes(db) {
   // The last moment at which a page that is closed may still send something.
   addEventListener('pagehide', save);
   search.addEventListener('input', draw);
-  $('#items').addEventListener('click', async (event) => {
+  $('#items').addEventListener('click', (event) => {
     const key = event.target.closest('button')?.dataset.key;
-    if (key === undefined) return;
-    await leave(key);
-    $('.notes').classList.add('writing');
-    body.focus();
+    if (key !== undefined) turnTo(key);
   });
   $('#items').addEventListener('keydown', (event) => {
     const step = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' }[event.key];
