@@ -58,7 +58,7 @@ const STEPS: &[Step] = &[
     step("package", |sh| Ok(cmd!(sh, "cargo package --package pumice --allow-dirty").run()?)),
     step("npm package, in applications of three bundlers", npm_package),
     step("browser: API", |sh| browser::run(sh, &["api"])),
-    step("browser: tabs", |sh| browser::run(sh, &["units", "tabs", "tabs_life"])),
+    step("browser: tabs", |sh| browser::run(sh, &["units", "tabs", "tabs_change", "tabs_life"])),
     step("browser: kills and failures", |sh| browser::run(sh, &["durability", "failures", "damage"])),
     step("browser: snapshots", browser::interchange),
     step("browser: demo page", |sh| browser::run(sh, &["demo"])),
