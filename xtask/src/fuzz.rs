@@ -35,7 +35,8 @@ pub fn run(sh: &Shell, effort: Effort) -> Result<()> {
     cmd!(sh, "cargo fmt --manifest-path fuzz/Cargo.toml --check").run()?;
     // Into the folder of the other lints, which has the most part of what it needs.
     let target = setup::target_dir(sh)?;
-    cmd!(sh, "cargo clippy --manifest-path fuzz/Cargo.toml --target-dir {target} -- -D warnings").run()?;
+    cmd!(sh, "cargo clippy --manifest-path fuzz/Cargo.toml --lib --target-dir {target} -- -D warnings")
+        .run()?;
     // The engine has no unsafe code, so without the address sanitizer, which needs a nightly compiler.
     cmd!(sh, "cargo fuzz build --fuzz-dir fuzz --sanitizer none --release").run()?;
     // Each runs on one processor.
