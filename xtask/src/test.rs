@@ -65,7 +65,6 @@ const STEPS: &[Step] = &[
     optional("kills at every call", "kills", |sh| harness(sh, &["kills"])),
     optional("I/O errors at every call", "io-errors", |sh| harness(sh, &["io-errors"])),
     optional("power cuts", "power-cuts", |sh| harness(sh, &["power-cuts", "--engine", "pumice"])),
-    optional("browser: power cuts", "browser-power-cuts", browser::power_cuts),
     optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
 ];
 
