@@ -24,6 +24,8 @@
 
 #[path = "blocking/restore.rs"]
 mod restore;
+#[path = "blocking/staging.rs"]
+pub(crate) mod staging;
 #[path = "blocking/transfer.rs"]
 mod transfer;
 

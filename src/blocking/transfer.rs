@@ -2,14 +2,15 @@
 
 use super::Db;
 use super::restore::restore;
+use super::staging::{beside, check_free, failed, publish, staged, taken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::{self, SnapshotSource, open_verified};
 use crate::log::group_commit::Caller;
 use crate::options::{Limits, Options};
 use crate::snapshot::Table;
 use crate::storage::platform::block_on;
-use crate::storage::{Storage, SyncDiskStorage, sync_dir};
-use std::fs::{self, File, OpenOptions};
+use crate::storage::{Storage, SyncDiskStorage};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -110,28 +111,11 @@ impl Db<SyncDiskStorage> {
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) when `dir` is anything but missing or an empty directory, and as for
     /// [`Db::import_snapshot`](crate::Db::import_snapshot).
     pub fn restore(snapshot: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<()> {
-        let dir = std::path::absolute(dir.as_ref()).map_err(|e| failed("open", dir.as_ref(), e))?;
-        check_free(&dir)?;
+        let dir = dir.as_ref();
+        check_free(dir)?;
         let source = Arc::new(FileSource::open(snapshot.as_ref())?);
         let table = block_on(open_verified(Arc::clone(&source), &Limits::default()))?;
-        let staging = beside(&dir, "restoring")?;
-        if fs::symlink_metadata(&staging).is_ok() {
-            // Of a restore that was killed. One that is at work has it locked.
-            block_on(SyncDiskStorage::open(&staging)?.close())?;
-            fs::remove_dir_all(&staging).map_err(|e| failed("remove", &staging, e))?;
-        }
-        let built = build(&source, &table, &staging).and_then(|()| {
-            if dir.is_dir() {
-                fs::remove_dir(&dir).map_err(|_| taken(&dir))?;
-            }
-            fs::rename(&staging, &dir).map_err(|e| failed("rename to", &dir, e))?;
-            dir.parent().map_or(Ok(()), sync_dir)
-        });
-        if built.is_err() {
-            // It may not even be there.
-            let _ = fs::remove_dir_all(&staging);
-        }
-        built
+        staged(dir, "restoring", |staging| build(&source, &table, staging))
     }
 }
 
@@ -143,54 +127,4 @@ fn build<R: Storage>(source: &FileSource, table: &Table<R>, staging: &Path) -> R
     closed?;
     // Opened as anyone would, and closed in order.
     Db::open_with(SyncDiskStorage::open(staging)?, Options::new())?.close()
-}
-
-/// Gives the complete file `part` its name, which nothing has.
-fn publish(part: &Path, path: &Path) -> Result<()> {
-    match fs::hard_link(part, path) {
-        Ok(()) => fs::remove_file(part).map_err(|e| failed("remove", part, e))?,
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(taken(path)),
-        // Not every file system has links. A file made now that was not there is this one's to replace.
-        Err(_) => {
-            let reserved = OpenOptions::new().write(true).create_new(true).open(path);
-            reserved.map_err(|e| failed("create", path, e))?;
-            fs::rename(part, path).map_err(|e| failed("rename to", path, e))?;
-        }
-    }
-    parent(path).map_or(Ok(()), sync_dir)
-}
-
-/// A hidden name in the same directory.
-fn beside(path: &Path, what: &str) -> Result<PathBuf> {
-    let name = path.file_name().ok_or_else(|| {
-        Error::new(ErrorKind::InvalidArgument, format!("{} has no name; choose another path", path.display()))
-    })?;
-    Ok(path.with_file_name(format!(".{}.{what}", name.to_string_lossy())))
-}
-
-fn parent(path: &Path) -> Option<&Path> {
-    let parent = path.parent()?;
-    Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
-}
-
-/// Refuses whatever is there, but for an empty directory.
-fn check_free(dir: &Path) -> Result<()> {
-    match fs::symlink_metadata(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(failed("open", dir, e)),
-        Ok(metadata) if metadata.is_dir() => {
-            let first = fs::read_dir(dir).map_err(|e| failed("open", dir, e))?.next();
-            first.map_or(Ok(()), |_| Err(taken(dir)))
-        }
-        Ok(_) => Err(taken(dir)),
-    }
-}
-
-fn taken(path: &Path) -> Error {
-    let message = format!("there is something at {} already; choose another path", path.display());
-    Error::new(ErrorKind::InvalidArgument, message)
-}
-
-fn failed(action: &str, path: &Path, source: io::Error) -> Error {
-    Error::io(action, path.display().to_string(), source)
 }
