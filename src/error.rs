@@ -79,13 +79,18 @@ impl Error {
 
     /// Damage at `offset` (bytes from the start) of `file`.
     pub fn corrupt(file: impl Into<String>, offset: u64, message: impl Into<String>) -> Self {
-        Self(Arc::new(Inner {
-            kind: ErrorKind::Corrupt,
-            message: message.into(),
-            file: Some(file.into()),
-            offset: Some(offset),
-            source: None,
-        }))
+        Self::at(ErrorKind::Corrupt, file, offset, message)
+    }
+
+    /// An error of `kind` that concerns what is at `offset` of `file`.
+    pub(crate) fn at(
+        kind: ErrorKind,
+        file: impl Into<String>,
+        offset: u64,
+        message: impl Into<String>,
+    ) -> Self {
+        let (message, file) = (message.into(), Some(file.into()));
+        Self(Arc::new(Inner { kind, message, file, offset: Some(offset), source: None }))
     }
 
     /// A failure of the operating system while doing `action` ("write", "sync", ...) to `file`.

@@ -7,6 +7,9 @@ use crate::format::line::{self, Line};
 use crate::format::segment::{self, Chain};
 use crate::format::snapshot;
 use crate::log::replay;
+use crate::moltendb::line as moltendb_line;
+use crate::moltendb::reader::{Item, LogReader, Problem, Records, SnapshotReader};
+use crate::moltendb::transactions::Survey;
 use crate::options::Limits;
 use crate::storage::validate_name;
 
@@ -77,4 +80,49 @@ pub fn names(text: &str) {
     if check_collection(collection).is_ok() && check_key(key).is_ok() {
         assert_eq!(split_sort_key(&sort_key(collection, key)), Some((collection, key)));
     }
+}
+
+/// A record of `MoltenDB`. A document is written anew as it was read.
+pub fn moltendb_record(bytes: &[u8]) {
+    let _ = moltendb_line::is_of_pumice(bytes);
+    let Ok(entry) = moltendb_line::decode(bytes) else { return };
+    let (moltendb_line::Command::Insert, Some(value)) = (entry.command, entry.value) else { return };
+    let Ok(value) = minify(value, &Limits::default()) else { return };
+    let mut anew = Vec::new();
+    moltendb_line::encode_insert(&mut anew, &entry.collection, &entry.key, &value, u64::MAX);
+    assert_eq!(moltendb_line::decode(&anew), Ok(moltendb_line::Entry { value: Some(&value), ..entry }));
+}
+
+/// A log of `MoltenDB`, read twice, as an import does. Lines follow each other to the end, and only the last may be torn.
+pub fn moltendb_log(bytes: &[u8]) {
+    let mut survey = Survey::default();
+    each(&mut LogReader::new(bytes), bytes.len(), |item| {
+        item.record.iter().for_each(|entry| survey.see(entry));
+        if let Err(Problem::Torn(torn, _)) = item.record {
+            assert_eq!(item.offset + torn, bytes.len() as u64);
+        }
+    });
+    let mut decider = survey.finish();
+    each(&mut LogReader::new(bytes), bytes.len(), |item| {
+        item.record.iter().for_each(|entry| drop(decider.counts(entry)));
+    });
+}
+
+/// A snapshot of `MoltenDB`: never more records than its header says, and one problem.
+pub fn moltendb_snapshot(bytes: &[u8]) {
+    let Ok(Ok(mut records)) = SnapshotReader::open(bytes, bytes.len() as u64) else { return };
+    let count = records.header().records;
+    each(&mut records, bytes.len(), |item| {
+        assert!(item.number <= count || matches!(item.record, Err(Problem::Rest(1, _))));
+    });
+}
+
+fn each(records: &mut impl Records, len: usize, mut visit: impl FnMut(Item<'_>)) {
+    let (mut number, mut offset) = (0, 0);
+    while let Some(item) = records.next().expect("memory can be read") {
+        assert!(item.number > number && item.offset >= offset && item.offset <= len as u64);
+        (number, offset) = (item.number, item.offset);
+        visit(item);
+    }
+    assert!(offset <= records.offset() && records.offset() <= len as u64);
 }

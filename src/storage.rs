@@ -141,6 +141,10 @@ pub(crate) use disk_sync::sync_dir;
 #[cfg(not(target_family = "wasm"))]
 #[path = "blocking.rs"]
 pub mod blocking;
+/// Interchange with `MoltenDB`.
+#[cfg(not(target_family = "wasm"))]
+#[path = "moltendb.rs"]
+pub mod moltendb;
 #[cfg(all(not(target_family = "wasm"), feature = "tokio"))]
 #[path = "native.rs"]
 mod native;

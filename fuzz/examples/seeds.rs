@@ -106,12 +106,41 @@ fn main() -> Result<()> {
     for (at, text) in names.iter().enumerate() {
         write("names", &format!("seed-{at}"), text.as_bytes());
     }
+    moltendb();
     for at in 0..4_u8 {
         let steps: Vec<u8> =
             (0..200_u8).map(|n| n.wrapping_mul(37).wrapping_add(at.wrapping_mul(101))).collect();
         write("operations", &format!("seed-{at}"), &steps);
     }
     Ok(())
+}
+
+/// What MoltenDB would have written: a log with transactions, finished and not, and a snapshot of its lines.
+fn moltendb() {
+    let lines = [
+        r#"{"cmd":"TX_BEGIN","collection":"users","key":"1","value":null,"_t":1}"#,
+        r#"{"cmd":"TX_BEGIN","collection":"orders","key":"2","value":null,"_t":1}"#,
+        r#"{"cmd":"INSERT","collection":"users","key":"a\"\u00e9","value":{"n":[1.50,null]},"_t":18446744073709551615}"#,
+        r#"{"cmd":"TX_COMMIT","collection":"users","key":"1","value":null,"_t":1}"#,
+        r#"{ "x":[{}], "_t":0, "value":null, "key":"a", "collection":"users", "cmd":"DELETE" }"#,
+        r#"{"cmd":"DROP","collection":"users","key":"*","value":null,"_t":1}"#,
+        r#"{"cmd":"ENC","collection":"_","key":"_","value":"AAAA","_t":1}"#,
+        r#"{"_s":1,"_p":"00000000","_t":0,"cmd":"INSERT","collection":"a","key":"","value":1,"_x":"00000000"}"#,
+        r#"{"cmd":"INSERT","collection":"users","key":"#,
+    ];
+    let log = lines.join("\n");
+    let mut snapshot = b"MOLTSNAP".to_vec();
+    snapshot.extend(2_u64.to_le_bytes());
+    snapshot.extend((lines.len() as u64).to_le_bytes());
+    for (at, line) in lines.iter().enumerate() {
+        write("moltendb", &format!("seed-record-{at}"), &[&[0], line.as_bytes()].concat());
+        snapshot.extend((line.len() as u64).to_le_bytes());
+        snapshot.extend(line.as_bytes());
+    }
+    write("moltendb", "seed-log", &[&[1], log.as_bytes()].concat());
+    write("moltendb", "seed-log-zeros", &[&[1], log.as_bytes(), &[0, 0, 0]].concat());
+    write("moltendb", "seed-snapshot", &[&[2], snapshot.as_slice()].concat());
+    write("moltendb", "seed-snapshot-cut", &[&[2], &snapshot[..200]].concat());
 }
 
 /// A segment that begins with the last of all sequence numbers.

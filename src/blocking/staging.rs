@@ -18,19 +18,19 @@ pub(crate) fn staged<T>(dir: &Path, what: &str, build: impl FnOnce(&Path) -> Res
         block_on(SyncDiskStorage::open(&staging)?.close())?;
         fs::remove_dir_all(&staging).map_err(|e| failed("remove", &staging, e))?;
     }
-    let built = build(&staging).and_then(|built| {
+    let done = build(&staging).and_then(|made| {
         if dir.is_dir() {
             fs::remove_dir(&dir).map_err(|_| taken(&dir))?;
         }
         fs::rename(&staging, &dir).map_err(|e| failed("rename to", &dir, e))?;
         dir.parent().map_or(Ok(()), sync_dir)?;
-        Ok(built)
+        Ok(made)
     });
-    if built.is_err() {
+    if done.is_err() {
         // It may not even be there.
         let _ = fs::remove_dir_all(&staging);
     }
-    built
+    done
 }
 
 /// Gives the complete file `part` its name, which nothing has.

@@ -9,6 +9,7 @@ mod damage_anywhere;
 mod documents;
 mod load;
 mod load_documents;
+mod moltendb;
 mod refusals;
 mod restore;
 
@@ -131,8 +132,10 @@ fn last_segment(dir: &Path) -> PathBuf {
 #[test]
 fn help_is_no_failure_and_every_command_has_one() {
     let help = run(&["--help"]).ok();
-    for name in ["put", "get", "del", "drop", "scan", "load", "stats", "verify", "compact", "log", "restore"]
-    {
+    for name in [
+        "put", "get", "del", "drop", "scan", "load", "stats", "verify", "compact", "log", "restore",
+        "import", "export",
+    ] {
         assert!(help.contains(&format!("\n  {name} ")), "{name}: {help}");
         let own = run(&[name, "--help"]).ok();
         assert!(own.contains("Example"), "{own}");
@@ -152,6 +155,9 @@ fn usage_errors_exit_2() {
         &["load", "db", "--key", "id"],
         &["load", "db", "--batch", "0"],
         &["load", "db", "--durability", "never"],
+        &["import", "log", "db"],
+        &["import", "moltendb", "log"],
+        &["export", "moltendb", "db"],
     ] {
         let ran = run(args);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{args:?}");

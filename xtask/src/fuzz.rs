@@ -7,11 +7,12 @@ use std::thread;
 use xshell::{Shell, cmd};
 
 /// The targets, and how many inputs each tries in some ten seconds.
-const TARGETS: [(&str, u32); 7] = [
+const TARGETS: [(&str, u32); 8] = [
     ("line", 1_000_000),
     ("segment", 50_000),
     ("snapshot", 50_000),
     ("document", 1_000_000),
+    ("moltendb", 200_000),
     ("names", 1_500_000),
     ("database", 5_000),
     ("operations", 2_500),

@@ -49,6 +49,7 @@ const STEPS: &[Step] = &[
     }),
     step("release binary", |sh| setup::release_binary(sh).map(drop)),
     step("tests, all features", |sh| Ok(cmd!(sh, "cargo test --workspace --all-features").run()?)),
+    step("the real MoltenDB", real_moltendb),
     step("orders of events, with the model checker", interleavings),
     step("wasm in a real browser", wasm_in_a_browser),
     step("fuzzing, for a moment", |sh| fuzz::run(sh, Effort::Fixed)),
@@ -89,6 +90,17 @@ pub fn interleavings(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "cargo test --package pumice --test interleavings --target-dir {target}")
         .env("RUSTFLAGS", "--cfg shuttle")
         .run()?)
+}
+
+/// Imports what the real MoltenDB wrote, and has it open what was exported. It is built into the same folder, but its lock file
+/// is its own, as is its license.
+fn real_moltendb(sh: &Shell) -> Result<()> {
+    let manifest = "tests/moltendb/Cargo.toml";
+    let target = setup::target_dir(sh)?;
+    cmd!(sh, "cargo fmt --manifest-path {manifest} --check").run()?;
+    let clippy = ["clippy", "--manifest-path", manifest, "--tests", "--target-dir"];
+    cmd!(sh, "cargo {clippy...} {target} -- -D warnings").run()?;
+    Ok(cmd!(sh, "cargo test --manifest-path {manifest} --target-dir {target}").run()?)
 }
 
 /// Builds it, installs it into applications and runs those in Chromium.

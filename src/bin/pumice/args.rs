@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Compact(Compact),
     Log(Log),
     Restore(Restore),
+    Import(Import),
+    Export(Export),
 }
 
 /// Store one document, replacing any before it
@@ -231,4 +233,63 @@ pub(crate) struct Restore {
     pub(crate) snapshot: PathBuf,
     /// The new database's directory
     pub(crate) db: PathBuf,
+}
+
+/// Make a database of another one's files
+#[derive(Args)]
+#[command(after_help = "Example:\n  pumice import moltendb old/app.log app")]
+pub(crate) struct Import {
+    #[command(subcommand)]
+    pub(crate) from: ImportFrom,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ImportFrom {
+    Moltendb(FromMoltendb),
+}
+
+/// Make a database of the files of MoltenDB 0.7 to 0.10
+///
+/// Reads the log, and the snapshot LOG.snapshot.bin beside it. The database is built beside DB and is there when it is
+/// complete; DB must not be there, or be an empty directory. Transactions that were never committed are left out, and so is
+/// a torn line at the end of the log, as a crash leaves it; both are noted.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  pumice import moltendb old/app.log app
+  pumice import moltendb old/app.log app --skip-damaged")]
+pub(crate) struct FromMoltendb {
+    /// MoltenDB's log
+    pub(crate) log: PathBuf,
+    /// The new database's directory
+    pub(crate) db: PathBuf,
+    /// Pass over what is damaged, encrypted, or cannot be stored, and say how much that was
+    #[arg(long)]
+    pub(crate) skip_damaged: bool,
+}
+
+/// Write a database as another one's files
+#[derive(Args)]
+#[command(after_help = "Example:\n  pumice export moltendb app again/app.log")]
+pub(crate) struct Export {
+    #[command(subcommand)]
+    pub(crate) to: ExportTo,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ExportTo {
+    Moltendb(ToMoltendb),
+}
+
+/// Write all documents as files that MoltenDB 0.7 to 0.10 opens
+///
+/// Writes an empty log and the snapshot LOG.snapshot.bin beside it, which must both not be there. They are there when
+/// they are complete.
+#[derive(Args)]
+#[command(after_help = "Example:\n  pumice export moltendb app again/app.log")]
+pub(crate) struct ToMoltendb {
+    /// The database's directory
+    pub(crate) db: PathBuf,
+    /// The new log
+    pub(crate) log: PathBuf,
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the thing asked for is missing or damaged, 2 a failure, told in one line.
 
 mod args;
+mod interchange;
 mod load;
 mod log;
 mod output;
@@ -56,5 +57,7 @@ fn run(command: Command, notes: &mut Notes) -> pumice::Result<Outcome> {
         Command::Compact(args) => write::compact(&args, notes),
         Command::Log(args) => log::log(&args, notes),
         Command::Restore(args) => restore::restore(&args),
+        Command::Import(args) => interchange::import(&args, notes),
+        Command::Export(args) => interchange::export(&args, notes),
     }
 }

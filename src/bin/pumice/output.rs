@@ -123,6 +123,12 @@ impl Progress {
         }
     }
 
+    /// A bar of documents.
+    pub(crate) fn documents(total: u64, doing: &'static str) -> Self {
+        let style = "{msg} {bar:30} {human_pos}/{human_len} {per_sec} {eta}";
+        Self::of(|| ProgressBar::new(total), style, doing)
+    }
+
     fn of(make: impl FnOnce() -> ProgressBar, style: &str, doing: &'static str) -> Self {
         if !io::stderr().is_terminal() {
             return Self(None);
@@ -135,9 +141,16 @@ impl Progress {
         Self(Some(bar))
     }
 
-    pub(crate) fn at(&self, bytes: u64) {
+    pub(crate) fn at(&self, position: u64) {
         if let Some(bar) = &self.0 {
-            bar.set_position(bytes);
+            bar.set_position(position);
+        }
+    }
+
+    /// For a total that becomes known on the way.
+    pub(crate) fn of_total(&self, total: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(total);
         }
     }
 }
