@@ -98,7 +98,7 @@ pub fn import(log: impl AsRef<Path>, dir: impl AsRef<Path>, options: ImportOptio
     let files = Files::open(log.as_ref())?;
     let mut import = Import::new(&files, options);
     let snapshot = import.open_snapshot(&files)?;
-    let covered = snapshot.as_ref().map_or(0, |records| records.header().covered);
+    let covered = import.covered(&files, snapshot.as_ref().map_or(0, |records| records.header().covered))?;
     let mut decider = import.survey(&files, covered)?;
     staged(dir.as_ref(), "importing", |staging| {
         let options = Options::new().durability(Durability::Buffered);
@@ -136,6 +136,18 @@ impl<'a> Import<'a> {
             Err(error) if error.kind() == ErrorKind::Corrupt => self.pass_over(error, 1).map(|()| None),
             Err(error) => Err(error),
         }
+    }
+
+    /// How many lines of the log are not to be replayed.
+    fn covered(&mut self, files: &Files, said: u64) -> Result<u64> {
+        let there = if said == 0 { 0 } else { files.log.lines(said)?.number() };
+        if there == said {
+            return Ok(said);
+        }
+        let name = files.snapshot.as_ref().map_or_else(String::new, Source::name);
+        let message = format!("the snapshot says that it covers {said} lines of the log, which has {there}");
+        // Lines that are replayed once more do no harm.
+        self.pass_over(Error::corrupt(name, 8, message), 1).map(|()| 0)
     }
 
     /// Reads the logs for the transactions that were never committed, and for damage, before anything is written.

@@ -67,6 +67,11 @@ impl<R: Read> LogReader<R> {
         Self { source: BufReader::with_capacity(BUFFER, source), number: 0, offset: 0, line: Vec::new() }
     }
 
+    /// How many lines were read or passed over.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Passes over so many lines.
     pub(crate) fn skip_lines(&mut self, lines: u64) -> io::Result<()> {
         for _ in 0..lines {

@@ -277,6 +277,10 @@ fn a_damaged_snapshot_is_refused_or_skipped() {
     molten.refused("does not begin like a snapshot of MoltenDB", false);
     notes(&molten.skip(), "skipped 1 of the records");
     molten.holds(&[("z", "9")]);
+    let molten = damaged(&|bytes| bytes[12] = 1);
+    molten.refused("covers 4294967296 lines of the log, which has 1", false);
+    notes(&molten.skip(), "skipped 1 of the records");
+    molten.holds(&[("a", "1"), ("b", "2"), ("c", "3"), ("z", "9")]);
     damaged(&|bytes| bytes.truncate(10)).refused("does not begin like a snapshot of MoltenDB", false);
     damaged(&|bytes| bytes.clear()).refused("does not begin like a snapshot of MoltenDB", false);
     damaged(&|bytes| bytes[..8].copy_from_slice(b"MOLTSNG4")).refused("MoltenDB 1.0 or later", true);

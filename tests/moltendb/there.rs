@@ -12,7 +12,7 @@ use std::thread;
 const COLLECTIONS: [&str; 4] = ["users", "orders", "odd \"name\" \u{fc}", "dropped"];
 
 fn document(n: usize) -> Value {
-    json!({"n": n, "price": n as f64 / 8.0, "name": format!("ad\u{e9} \"{n}\""), "tags": ["a\nb", null, true, {"deep": [[]]}]})
+    json!({"n": n, "price": f64::from(n as u32) / 8.0, "name": format!("ad\u{e9} \"{n}\""), "tags": ["a\nb", null, true, {"deep": [[]]}]})
 }
 
 fn batch(from: usize, to: usize) -> Vec<(String, Value)> {
