@@ -138,6 +138,53 @@ fn a_feed_of_one_collection_tells_when_a_segment_holds_nothing_for_it() {
     assert_eq!(chunk(&mut feed, 1 << 10).count, 1);
 }
 
+/// The same for one that has read everything already and waits: the next write may be far away.
+#[test]
+fn a_feed_that_waits_tells_when_a_segment_ends() {
+    within(Duration::from_secs(60), "feeds", || {
+        let storage = MemoryStorage::new();
+        let db = open(&storage, options());
+        let mut feed = db.as_async().feed(0, Some("other")).unwrap();
+        let confirmations = feed.confirmations();
+        put(&db, "k", "1");
+        let (tell, told) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            while let Some(chunk) = block_on(feed.next_chunk(1 << 10)).unwrap() {
+                tell.send((text(&chunk).to_owned(), chunk.through)).unwrap();
+            }
+        });
+        // It has read that by now, or reads it later, which comes to the same.
+        std::thread::sleep(Duration::from_millis(50));
+        db.compact().unwrap();
+        assert_eq!(told.recv().unwrap(), ("[]".into(), 1));
+        confirmations.confirm(1);
+        until("the segment goes", || logs(&storage) == 1);
+        assert!(told.try_recv().is_err(), "once is enough");
+        db.close().unwrap();
+        waiting.join().unwrap();
+    });
+}
+
+#[test]
+fn a_feed_that_was_ended_keeps_nothing_while_it_waits() {
+    within(Duration::from_secs(60), "feeds", || {
+        let storage = MemoryStorage::new();
+        let db = open(&storage, options());
+        let mut feed = db.as_async().feed(0, None).unwrap();
+        let confirmations = feed.confirmations();
+        put(&db, "k", "1");
+        assert_eq!(chunk(&mut feed, 1).through, 1);
+        let waiting = std::thread::spawn(move || block_on(feed.next_chunk(1)));
+        db.compact().unwrap();
+        assert_eq!(logs(&storage), 2);
+        confirmations.end();
+        until("the segment goes", || logs(&storage) == 1);
+        confirmations.confirm(1);
+        db.close().unwrap();
+        assert_eq!(waiting.join().unwrap().unwrap(), None);
+    });
+}
+
 #[test]
 fn a_feed_that_begins_now_is_told_what_comes() {
     let db = open(&MemoryStorage::new(), options());
