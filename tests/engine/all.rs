@@ -29,4 +29,5 @@ mod submit;
 #[path = "../support/mod.rs"]
 mod support;
 mod transfer;
+mod twin;
 mod visible;

@@ -514,7 +514,7 @@ fn the_documented_journal() {
     let commits = Arc::new(std::sync::Mutex::new(Vec::new()));
     let record = Arc::clone(&commits);
     place.medium.watch(move |change| {
-        if let Change::Commit(edits) = change {
+        if let Change::Commit(_, edits) = change {
             record.lock().unwrap().extend(edits.iter().cloned());
         }
         Ok(())
