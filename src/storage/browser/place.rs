@@ -167,7 +167,7 @@ pub async fn delete(name: &str, patience: Duration) -> Result<()> {
         Some(files) => files.list().await?,
         None => Vec::new(),
     };
-    let nothing = slots.is_empty() && !opfs::has_buckets(name).await?;
+    let nothing = slots.is_empty() && !opfs::has_buckets(name).await;
     if nothing && !connection::exists(name, &clock).await? {
         return Ok(());
     }

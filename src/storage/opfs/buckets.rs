@@ -40,13 +40,20 @@ impl OpfsJournal {
 
     /// The journal of the database whose place that is: in buckets, where there are any.
     pub(in crate::storage) async fn new(place: Connection, patience: Duration) -> Result<Self> {
-        if let Some(manager) = Manager::find() {
-            return Ok(Self::Twin(TwinJournal::new(Buckets::new(manager, place, patience))));
-        }
+        let refused = match Manager::find() {
+            None => lacks("Storage Buckets"),
+            // They may be there and not be allowed.
+            Some(manager) => match manager.numbers("").await {
+                Ok(_) => return Ok(Self::Twin(TwinJournal::new(Buckets::new(manager, place, patience)))),
+                Err(error) => error,
+            },
+        };
+        // What was written into buckets is nowhere else.
         if place.meta(COPIED).await?.is_some() {
-            return Err(lacks("Storage Buckets, in which this database was written"));
+            Err(refused)
+        } else {
+            Ok(Self::One(IndexedDbJournal::new(place)))
         }
-        Ok(Self::One(IndexedDbJournal::new(place)))
     }
 }
 
@@ -175,18 +182,18 @@ impl Copies for Buckets {
 }
 
 /// Whether the database `name` has buckets.
-pub(in crate::storage) async fn has_buckets(name: &str) -> Result<bool> {
+pub(in crate::storage) async fn has_buckets(name: &str) -> bool {
     match Manager::find() {
-        Some(manager) => Ok(!manager.numbers(&prefix(name)).await?.is_empty()),
-        None => Ok(false),
+        Some(manager) => manager.numbers(&prefix(name)).await.is_ok_and(|numbers| !numbers.is_empty()),
+        None => false,
     }
 }
 
-/// Removes all buckets of the database `name`. They are emptied first, for a removal may be undone by a power cut.
+/// Removes all buckets of the database `name`, if there may be any. They are emptied first, for a removal may be undone by a power cut.
 pub(in crate::storage) async fn erase(name: &str, patience: Duration) -> Result<()> {
     let Some(manager) = Manager::find() else { return Ok(()) };
     let prefix = prefix(name);
-    for number in manager.numbers(&prefix).await? {
+    for number in manager.numbers(&prefix).await.unwrap_or_default() {
         let bucket = format!("{prefix}{number}");
         let factory = manager.factory(&bucket).await?;
         let connection = Connection::open_in(factory, name, &Patience::new(patience)).await?;
