@@ -23,6 +23,7 @@ mod scenario;
 mod scenarios;
 mod scratch;
 mod strace;
+mod witness;
 mod worker;
 mod workload;
 
