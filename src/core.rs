@@ -236,7 +236,7 @@ impl<S: Storage> Core<S> {
             self.clean_up(self.covered()).await;
             if let Err(error) = self.mark_end().await {
                 tracing::error!(%error, "marking the log's end failed");
-                self.commit.queue().fail(error);
+                self.commit.queue().fail(unmarked(&error));
             }
         }
         self.release().await;
@@ -291,6 +291,15 @@ impl<S: Storage> Core<S> {
     pub(crate) fn failure(&self) -> Option<Error> {
         self.commit.queue().failure.clone()
     }
+}
+
+/// Whoever closes is told that nothing is missing.
+fn unmarked(cause: &Error) -> Error {
+    let message = format!(
+        "everything written is durable, but the end of the log could not be marked, so that the loss of its last records \
+         would not be noticed; open and close it again: {cause}"
+    );
+    Error::new(cause.kind(), message)
 }
 
 /// What the background task does next.
