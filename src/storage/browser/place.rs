@@ -76,7 +76,7 @@ pub async fn open(name: &str, wanted: Wanted, patience: Duration) -> Result<Open
     let journal = OpfsJournal::new(connection, patience).await?;
     let storage = OpfsStorage::open(files, journal, clock).await?;
     let evicted = used && storage.list().await?.is_empty();
-    Ok(Opened { storage: BrowserStorage(Inner::Opfs(storage)), evicted })
+    Ok(Opened { storage: BrowserStorage(Inner::Opfs(Box::new(storage))), evicted })
 }
 
 /// In which storage the database is, if there is one.

@@ -10,7 +10,7 @@ use crate::storage::{MemoryStorage, Storage};
 pub struct BrowserStorage(pub(super) Inner);
 
 pub(super) enum Inner {
-    Opfs(OpfsStorage),
+    Opfs(Box<OpfsStorage>),
     IndexedDb(IndexedDbStorage),
     Memory(MemoryStorage),
 }
