@@ -351,6 +351,7 @@ mod tests {
         assert_eq!(Clients::decode(&format!("[{}]", row(&"n".repeat(MAX_CLIENT_BYTES + 1), 1))), None);
         for json in [
             "1",
+            "[] 1",
             "[[]]",
             "[[\"a\",1,0]]",
             "[[\"a\",1,0,[[1,1,0]]]]",

@@ -270,6 +270,12 @@ fn without_grace_an_opening_removes_what_snapshots_have_replaced() {
     let left = memory(&held(&storage));
     assert_eq!(logs(&left), 2);
     drop(feed);
+    // With it the one that stands before the log stays.
+    let kept = memory(&held(&left));
+    let db = open(&kept, options().feed_grace(Duration::from_secs(60)));
+    let mut feed = db.as_async().feed(1, None).unwrap();
+    assert_eq!((chunk(&mut feed, 1).through, logs(&kept)), (2, 2));
+    drop((feed, db));
     let db = open(&left, options());
     assert_eq!(logs(&left), 1);
     assert_eq!(db.as_async().feed(1, None).err().unwrap().kind(), ErrorKind::NotFound);

@@ -7,10 +7,11 @@ use crate::support::hooked::{Hook, Hooked, Op, Verdict};
 use crate::support::image::{Image, held, memory};
 use crate::support::log_file::lines;
 use crate::support::snapshots::{SnapshotBytes, export};
-use pumice::blocking::Db;
+use pumice::blocking::{Db, LogLines};
 use pumice::{Durability, ErrorKind, MemoryStorage, Origin, Storage};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 fn open(storage: &MemoryStorage) -> Db<MemoryStorage> {
     Db::open_with(storage.clone(), manual()).unwrap()
@@ -87,19 +88,25 @@ fn closed() -> Image {
     held(&storage)
 }
 
-/// Documents of a killed process, most of which the next opening carries over into a segment of its own.
+/// Documents of a killed process of which nothing was synced: the next opening carries all of them over into a segment that
+/// takes the place of the only one there is.
 fn carried() -> Image {
     let storage = MemoryStorage::new();
-    let db = open(&storage);
-    db.collection("c").put("k00", &0).unwrap();
-    let buffered = db.with_durability(Durability::Buffered);
-    put_all(&buffered, old());
+    let options = manual().durability(Durability::Buffered).flush_interval(Duration::from_secs(600));
+    let db = Db::open_with(storage.clone(), options).unwrap();
+    put_all(&db, old());
     for n in 0..40 {
-        buffered.collection("other").put_raw("k", &format!("\"{}\"", "x".repeat(100 + n))).unwrap();
+        db.collection("other").put_raw("k", &format!("\"{}\"", "x".repeat(100 + n))).unwrap();
     }
-    buffered.collection("other").delete("k").unwrap();
     db.sync().unwrap();
-    held(&storage)
+    let files = held(&storage);
+    let next = memory(&files);
+    let opened = open(&next);
+    let logs: Vec<_> = held(&next).into_iter().filter(|(name, _)| name.ends_with(".log")).collect();
+    assert_eq!(logs.len(), 1);
+    assert!(lines(&logs[0].1)[0].json()["carried_bytes"].as_u64().unwrap() > 4096);
+    drop(opened);
+    files
 }
 
 /// So many clients that the header of a segment is long.
@@ -131,6 +138,9 @@ fn a_kill_at_any_moment_of_an_import_leaves_the_old_or_the_new() {
         for (moment, files) in &moments {
             let reader = Db::open_with(memory(files), manual().read_only(true)).unwrap();
             let read = documents(&reader);
+            // What the import has replaced and not removed yet is no part of the log, nor a gap in it.
+            let mut lines = LogLines::open(memory(files), None, false).unwrap();
+            assert_eq!(lines.read(|_| Ok(())).unwrap(), None, "{what}, {moment}");
             let storage = memory(files);
             let db = open(&storage);
             let mut found = documents(&db);
