@@ -182,7 +182,9 @@ mod tests {
     }
 
     fn opened(source: impl SnapshotSource) -> Result<()> {
-        block_on(open_verified(source, &Limits { max_depth: 3, ..Limits::default() })).map(drop)
+        let name = source.name();
+        let limits = Limits { max_depth: 3, ..Limits::default() };
+        block_on(open_verified(Outside(source), &name, &limits)).map(drop)
     }
 
     #[test]

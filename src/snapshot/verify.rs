@@ -89,11 +89,7 @@ impl<S: Storage> Table<S> {
     }
 
     /// Everything but the sums. Returns what was seen, and the drops section.
-    async fn walk(
-        &self,
-        on_entry: &mut OnEntry<'_>,
-        on_problem: &mut OnProblem<'_>,
-    ) -> (Seen, Vec<u8>) {
+    async fn walk(&self, on_entry: &mut OnEntry<'_>, on_problem: &mut OnProblem<'_>) -> (Seen, Vec<u8>) {
         let mut seen = Seen { reached: HEADER_LEN as u64, ..Seen::default() };
         if let Err(problem) = self.check_ends().await {
             on_problem(problem);
