@@ -161,6 +161,15 @@ pub(crate) mod cache;
 #[path = "snapshot/cache_web.rs"]
 pub(crate) mod cache;
 
+/// The checksum of the log's lines.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use crc32c::crc32c;
+#[cfg(target_family = "wasm")]
+#[path = "format/crc32c_web.rs"]
+mod crc32c_web;
+#[cfg(target_family = "wasm")]
+pub(crate) use crc32c_web::crc32c;
+
 /// The face for JavaScript.
 #[cfg(all(target_family = "wasm", feature = "js"))]
 #[path = "js.rs"]

@@ -3,7 +3,7 @@
 use super::Db;
 use super::restore::restore;
 use crate::error::{Error, ErrorKind, Result};
-use crate::import::{self, SnapshotSource, open_verified};
+use crate::import::{self, Outside, SnapshotSource, open_verified};
 use crate::log::group_commit::Caller;
 use crate::options::{Limits, Options};
 use crate::snapshot::Table;
@@ -85,7 +85,7 @@ impl<S: Storage> Db<S> {
         }
         file.sync_all().map_err(|e| failed("sync", part, e))?;
         let limits = Limits { max_value_bytes: usize::MAX, max_depth: usize::MAX };
-        let table = block_on(open_verified(FileSource::open(part)?, &limits))?;
+        let table = open_outside(FileSource::open(part)?, &limits)?;
         if Some(table.summary()) == export.summary() {
             return Ok(());
         }
@@ -98,8 +98,16 @@ impl<S: Storage> Db<S> {
     /// # Errors
     /// As for [`Db::import_snapshot`](crate::Db::import_snapshot).
     pub fn import_snapshot(&self, path: impl AsRef<Path>) -> Result<()> {
-        block_on(import::import(self.0.core(), FileSource::open(path.as_ref())?))
+        let source = FileSource::open(path.as_ref())?;
+        let name = source.name();
+        block_on(import::import(self.0.core(), Outside(source), &name))
     }
+}
+
+/// Opens a snapshot file and reads all of it.
+fn open_outside<R: SnapshotSource>(source: R, limits: &Limits) -> Result<Arc<Table<Outside<R>>>> {
+    let name = source.name();
+    block_on(open_verified(Outside(source), &name, limits))
 }
 
 impl Db<SyncDiskStorage> {
@@ -113,7 +121,7 @@ impl Db<SyncDiskStorage> {
         let dir = std::path::absolute(dir.as_ref()).map_err(|e| failed("open", dir.as_ref(), e))?;
         check_free(&dir)?;
         let source = Arc::new(FileSource::open(snapshot.as_ref())?);
-        let table = block_on(open_verified(Arc::clone(&source), &Limits::default()))?;
+        let table = open_outside(Arc::clone(&source), &Limits::default())?;
         let staging = beside(&dir, "restoring")?;
         if fs::symlink_metadata(&staging).is_ok() {
             // Of a restore that was killed. One that is at work has it locked.

@@ -44,7 +44,7 @@ impl<R: SnapshotSource> SnapshotSource for Arc<R> {
 }
 
 /// The source as a storage of one file, for what reads tables.
-pub(crate) struct Outside<R>(R);
+pub(crate) struct Outside<R>(pub(crate) R);
 
 impl<R: SnapshotSource> Outside<R> {
     fn refuse<T>() -> Result<T> {
@@ -86,24 +86,24 @@ impl<R: SnapshotSource> Storage for Outside<R> {
     }
 }
 
-/// Opens the snapshot and reads all of it.
+/// Opens the snapshot `name` in a storage of its own and reads all of it.
 ///
 /// # Errors
 /// [`InvalidArgument`](ErrorKind::InvalidArgument) when it is no full snapshot of Pumice,
 /// [`Version`](ErrorKind::Version) when a newer one wrote it, [`Corrupt`](ErrorKind::Corrupt) when it is damaged or holds
 /// what no database does, [`TooLarge`](ErrorKind::TooLarge) when a document is over `limits`.
-pub(crate) async fn open_verified<R: SnapshotSource>(
+pub(crate) async fn open_verified<R: Storage>(
     source: R,
+    name: &str,
     limits: &Limits,
-) -> Result<Arc<Table<Outside<R>>>> {
-    let name = source.name();
+) -> Result<Arc<Table<R>>> {
     let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidArgument, format!("{name} {why}")));
-    let magic = source.read_at(0, HEADER_MAGIC.len()).await?;
+    let magic = source.read_at(name, 0, HEADER_MAGIC.len()).await?;
     if magic != HEADER_MAGIC {
         return refuse("is no snapshot of Pumice");
     }
     let cache = Arc::new(BlockCache::new(1 << 20));
-    let table = match Table::open(Arc::new(Outside(source)), &name, cache).await? {
+    let table = match Table::open(Arc::new(source), name, cache).await? {
         OpenOutcome::Table(table) => Arc::new(*table),
         OpenOutcome::NoFooter(error) => return Err(error),
     };
@@ -113,7 +113,7 @@ pub(crate) async fn open_verified<R: SnapshotSource>(
     let (mut refused, mut damage) = (None, None);
     let mut check = |key: &[u8], _: u64, value: Option<&[u8]>| {
         if refused.is_none() {
-            refused = check_entry(&name, key, value, limits).err();
+            refused = check_entry(name, key, value, limits).err();
         }
     };
     let mut keep = |problem: Error| {
@@ -182,7 +182,9 @@ mod tests {
     }
 
     fn opened(source: impl SnapshotSource) -> Result<()> {
-        block_on(open_verified(source, &Limits { max_depth: 3, ..Limits::default() })).map(drop)
+        let name = source.name();
+        let limits = Limits { max_depth: 3, ..Limits::default() };
+        block_on(open_verified(Outside(source), &name, &limits)).map(drop)
     }
 
     #[test]
