@@ -13,7 +13,6 @@ use crate::compaction;
 use crate::core::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::segment::Chain;
-use crate::log::files::remove_if_there;
 use crate::log::group_commit::Duty;
 use crate::log::queue::closed;
 use crate::snapshot::{Direction, SnapshotHeader, SnapshotWriter, Table};
@@ -75,7 +74,7 @@ pub(crate) async fn import<S: Storage, R: Storage>(core: &Core<S>, source: R, na
     let (segments, tables) = core.commit.begin_anew(header.epoch, chain, staged).await?;
     core.set_epoch(header.epoch);
     for segment in segments {
-        if let Err(error) = remove_if_there(&*core.storage, &segment.name).await {
+        if let Err(error) = core.remove(&segment.name).await {
             tracing::warn!(%error, segment.name, "a file that was replaced could not be removed");
         }
     }

@@ -145,6 +145,16 @@ pub mod blocking;
 #[path = "native.rs"]
 mod native;
 
+/// What is kept of the past.
+#[cfg(not(target_family = "wasm"))]
+#[path = "history/native.rs"]
+pub(crate) mod history;
+#[cfg(target_family = "wasm")]
+#[path = "history/web.rs"]
+pub(crate) mod history;
+#[cfg(not(target_family = "wasm"))]
+pub use history::{Moment, Retention};
+
 /// What can still be read of a damaged database.
 #[cfg(not(target_family = "wasm"))]
 #[path = "log/salvage.rs"]

@@ -6,6 +6,7 @@ use crate::log::recovery::{self, Torn};
 use crate::options::{Options, RecoveryMode};
 use crate::snapshot::BlockCache;
 use crate::storage::Storage;
+use crate::storage::history::{self, Archive};
 use std::sync::Arc;
 
 /// Damage that is told place by place: a ruined disk would fill the memory otherwise.
@@ -85,7 +86,7 @@ async fn verify_files<S: Storage>(storage: &Arc<S>, files: &Files) -> Result<Ver
         Err(error) => damage_or_error(error, &mut found)?,
     }
     let options = Options::new().read_only(true).recovery(RecoveryMode::TornTail);
-    match recovery::open(Arc::clone(storage), &options, cache, files).await {
+    match recovery::open(Arc::clone(storage), &options, cache, files, &Archive::default()).await {
         Ok(opened) => {
             found.torn = opened.report.torn;
             found.records = opened.report.replayed;
@@ -94,6 +95,7 @@ async fn verify_files<S: Storage>(storage: &Arc<S>, files: &Files) -> Result<Ver
         }
         Err(error) => damage_or_error(error, &mut found)?,
     }
+    found.bytes += history::check(storage, files, &mut |problem| found.damage.push(problem)).await?;
     Ok(found)
 }
 

@@ -1,14 +1,14 @@
 //! Snapshot files on the file system: writing one, bringing one in, and making a database of one.
 
 use super::Db;
-use super::restore::restore;
+use super::restore::{OpenedPast, restore};
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::{self, Outside, SnapshotSource, open_verified};
 use crate::log::group_commit::Caller;
 use crate::options::{Limits, Options};
 use crate::snapshot::Table;
 use crate::storage::platform::block_on;
-use crate::storage::{Storage, SyncDiskStorage, sync_dir};
+use crate::storage::{Moment, Storage, SyncDiskStorage, sync_dir};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -111,43 +111,73 @@ fn open_outside<R: SnapshotSource>(source: R, limits: &Limits) -> Result<Arc<Tab
 }
 
 impl Db<SyncDiskStorage> {
-    /// Makes a database in the directory `dir` of the snapshot file `snapshot`: the documents under their sequence numbers,
-    /// and the same store, one epoch further. It is built beside `dir` and is there when it is complete and durable.
+    /// Makes a database in the directory `dir` of a snapshot file, or of the latest state in a directory of
+    /// [backups](Self::backup): the documents under their sequence numbers, and the same store, one epoch further. Everything
+    /// is checked first. It is built beside `dir` and is there when it is complete and durable.
     ///
     /// # Errors
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when `dir` is anything but missing or an empty directory, and as for
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when `dir` is anything but missing or an empty directory,
+    /// [`NotFound`](ErrorKind::NotFound) when there is nothing to restore, and as for
     /// [`Db::import_snapshot`](crate::Db::import_snapshot).
-    pub fn restore(snapshot: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<()> {
-        let dir = std::path::absolute(dir.as_ref()).map_err(|e| failed("open", dir.as_ref(), e))?;
-        check_free(&dir)?;
-        let source = Arc::new(FileSource::open(snapshot.as_ref())?);
+    pub fn restore(source: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<()> {
+        Self::restore_as(source.as_ref(), dir.as_ref(), None)
+    }
+
+    /// The same as of an earlier moment. The directory may also be a database, whose past is kept.
+    ///
+    /// # Errors
+    /// As for [`restore`](Self::restore), and [`NotFound`](ErrorKind::NotFound) when the moment is out of reach.
+    pub fn restore_at(source: impl AsRef<Path>, dir: impl AsRef<Path>, moment: Moment) -> Result<()> {
+        Self::restore_as(source.as_ref(), dir.as_ref(), Some(moment))
+    }
+
+    fn restore_as(source: &Path, dir: &Path, moment: Option<Moment>) -> Result<()> {
+        if source.is_dir() {
+            let past = OpenedPast::open(source, moment)?;
+            return stage(dir, |staging| past.write(staging));
+        }
+        let source = Arc::new(FileSource::open(source)?);
         let table = open_outside(Arc::clone(&source), &Limits::default())?;
-        let staging = beside(&dir, "restoring")?;
-        if fs::symlink_metadata(&staging).is_ok() {
-            // Of a restore that was killed. One that is at work has it locked.
-            block_on(SyncDiskStorage::open(&staging)?.close())?;
-            fs::remove_dir_all(&staging).map_err(|e| failed("remove", &staging, e))?;
+        let sequence = table.sequence();
+        if moment.is_some_and(|moment| moment != Moment::Sequence(sequence)) {
+            let message = format!(
+                "a snapshot file holds one state, that after record {sequence}; restore another one from a directory of backups"
+            );
+            return Err(Error::new(ErrorKind::NotFound, message));
         }
-        let built = build(&source, &table, &staging).and_then(|()| {
-            if dir.is_dir() {
-                fs::remove_dir(&dir).map_err(|_| taken(&dir))?;
-            }
-            fs::rename(&staging, &dir).map_err(|e| failed("rename to", &dir, e))?;
-            dir.parent().map_or(Ok(()), sync_dir)
-        });
-        if built.is_err() {
-            // It may not even be there.
-            let _ = fs::remove_dir_all(&staging);
-        }
-        built
+        stage(dir, |storage| block_on(restore(storage, &source, &table)))
     }
 }
 
-fn build<R: Storage>(source: &FileSource, table: &Table<R>, staging: &Path) -> Result<()> {
+/// Has a database built beside `dir`, and gives it that name when it is complete.
+fn stage(dir: &Path, build: impl FnOnce(&Arc<SyncDiskStorage>) -> Result<()>) -> Result<()> {
+    let dir = std::path::absolute(dir).map_err(|e| failed("open", dir, e))?;
+    check_free(&dir)?;
+    let staging = beside(&dir, "restoring")?;
+    if fs::symlink_metadata(&staging).is_ok() {
+        // Of a restore that was killed. One that is at work has it locked.
+        block_on(SyncDiskStorage::open(&staging)?.close())?;
+        fs::remove_dir_all(&staging).map_err(|e| failed("remove", &staging, e))?;
+    }
+    let done = build_in(&staging, build).and_then(|()| {
+        if dir.is_dir() {
+            fs::remove_dir(&dir).map_err(|_| taken(&dir))?;
+        }
+        fs::rename(&staging, &dir).map_err(|e| failed("rename to", &dir, e))?;
+        dir.parent().map_or(Ok(()), sync_dir)
+    });
+    if done.is_err() {
+        // It may not even be there.
+        let _ = fs::remove_dir_all(&staging);
+    }
+    done
+}
+
+fn build_in(staging: &Path, build: impl FnOnce(&Arc<SyncDiskStorage>) -> Result<()>) -> Result<()> {
     let storage = Arc::new(SyncDiskStorage::open(staging)?);
-    let restored = block_on(restore(&storage, source, table));
+    let done = build(&storage);
     let closed = block_on(storage.close());
-    restored?;
+    done?;
     closed?;
     // Opened as anyone would, and closed in order.
     Db::open_with(SyncDiskStorage::open(staging)?, Options::new())?.close()
@@ -199,6 +229,6 @@ fn taken(path: &Path) -> Error {
     Error::new(ErrorKind::InvalidArgument, message)
 }
 
-fn failed(action: &str, path: &Path, source: io::Error) -> Error {
+pub(super) fn failed(action: &str, path: &Path, source: io::Error) -> Error {
     Error::io(action, path.display().to_string(), source)
 }

@@ -17,6 +17,7 @@ mod end_mark;
 mod faults;
 mod feeds;
 mod golden;
+mod history;
 mod importing;
 mod interrupted;
 mod log_lines;
