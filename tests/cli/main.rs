@@ -9,7 +9,9 @@ mod damage_anywhere;
 mod documents;
 mod load;
 mod load_documents;
+mod past;
 mod refusals;
+mod repair;
 mod restore;
 
 use std::collections::BTreeMap;
