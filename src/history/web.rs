@@ -1,6 +1,6 @@
 //! A database in a browser keeps nothing of its past.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::log::files::Files;
 use crate::options::Environment;
 use crate::snapshot::verify::OnProblem;

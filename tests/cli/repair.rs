@@ -16,8 +16,8 @@ fn database(place: &Place) -> String {
 }
 
 fn file(place: &Place, ending: &str) -> PathBuf {
-    let names = contents(&place.path("app")).into_keys();
-    place.path("app").join(names.filter(|name| name.to_string_lossy().ends_with(ending)).next_back().unwrap())
+    let mut names = contents(&place.path("app")).into_keys();
+    place.path("app").join(names.rfind(|name| name.to_string_lossy().ends_with(ending)).unwrap())
 }
 
 fn damage(path: &PathBuf, at: impl Fn(&[u8]) -> usize) {
