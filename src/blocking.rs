@@ -22,12 +22,22 @@
 //! # }
 //! ```
 
+#[path = "blocking/backup.rs"]
+mod backup;
+#[path = "blocking/log_lines.rs"]
+mod log_lines;
+#[path = "blocking/repair.rs"]
+mod repair;
 #[path = "blocking/restore.rs"]
 mod restore;
 #[path = "blocking/staging.rs"]
 pub(crate) mod staging;
 #[path = "blocking/transfer.rs"]
 mod transfer;
+
+pub use backup::Backup;
+pub use log_lines::LogLines;
+pub use repair::Repair;
 
 use crate::compaction;
 use crate::db::{Batch, Change, Entry, Keys, RawScan, Stats};
@@ -36,7 +46,7 @@ use crate::log::group_commit::Caller;
 use crate::log::recovery::Recovery;
 use crate::options::{Durability, Options};
 use crate::storage::platform::block_on;
-use crate::storage::{PlatformStorage, Storage, SyncDiskStorage};
+use crate::storage::{Moment, PlatformStorage, Retention, Storage, SyncDiskStorage};
 use crate::text::JsonText;
 use crate::verify::Verification;
 use serde::Serialize;
@@ -123,6 +133,50 @@ impl<S: Storage> Db<S> {
     /// A consistent view of everything written up to now.
     pub fn read_view(&self) -> ReadView<S> {
         ReadView(self.0.read_view())
+    }
+
+    /// The database as of an earlier moment.
+    ///
+    /// ```
+    /// # fn main() -> pumice::Result<()> {
+    /// use pumice::{MemoryStorage, Moment, Options, blocking::Db};
+    ///
+    /// let db = Db::open_with(MemoryStorage::new(), Options::new())?;
+    /// let notes = db.collection("notes");
+    /// let first = notes.put("n1", "buy milk")?;
+    /// notes.put("n1", "buy bread")?;
+    /// let then = db.read_view_at(Moment::Sequence(first))?;
+    /// assert_eq!(then.get::<String>("notes", "n1")?.as_deref(), Some("buy milk"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Db::read_view_at`](crate::Db::read_view_at).
+    pub fn read_view_at(&self, moment: Moment) -> Result<ReadView<S>> {
+        block_on(self.0.read_view_at(moment)).map(ReadView)
+    }
+
+    /// How much of its past the database keeps; `None` for what safety needs and nothing more.
+    pub fn retention(&self) -> Option<Retention> {
+        self.0.retention()
+    }
+
+    /// Changes how much of its past the database keeps, durably.
+    ///
+    /// ```
+    /// # fn main() -> pumice::Result<()> {
+    /// use pumice::{MemoryStorage, Options, Retention, blocking::Db};
+    /// use std::time::Duration;
+    ///
+    /// let db = Db::open_with(MemoryStorage::new(), Options::new())?;
+    /// db.set_retention(Some(Retention::new().keep(Duration::from_secs(7 * 24 * 60 * 60))))?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Db::set_retention`](crate::Db::set_retention).
+    pub fn set_retention(&self, retention: Option<Retention>) -> Result<()> {
+        block_on(self.0.set_retention(retention))
     }
 
     /// Every durable change after the sequence number `after`, in order, then live.
@@ -456,25 +510,4 @@ impl<S: Storage> Iterator for Changes<S> {
 /// When files cannot be listed or read. Damage is no error but part of the answer.
 pub fn verify<S: Storage>(storage: S) -> Result<Verification> {
     block_on(crate::verify::verify(&Arc::new(storage)))
-}
-
-/// The log's lines as they stand. See [`LogLines`](crate::LogLines).
-pub struct LogLines<S: Storage = PlatformStorage>(crate::LogLines<S>);
-
-impl<S: Storage> LogLines<S> {
-    /// The records after the sequence number `after`; with `all`, also the segments' headers and the seals.
-    ///
-    /// # Errors
-    /// As for [`LogLines::open`](crate::LogLines::open).
-    pub fn open(storage: S, after: Option<u64>, all: bool) -> Result<Self> {
-        block_on(crate::LogLines::open(storage, after, all)).map(Self)
-    }
-
-    /// Visits, without their line ends, the lines that are there now and were not visited before.
-    ///
-    /// # Errors
-    /// As for [`LogLines::read`](crate::LogLines::read).
-    pub fn read(&mut self, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<Option<String>> {
-        block_on(self.0.read(&mut visit))
-    }
 }

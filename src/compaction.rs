@@ -238,6 +238,9 @@ async fn publish<S: Storage>(core: &Core<S>, job: Job<S>, table: Arc<Table<S>>) 
         queue.log_bytes = queue.log_bytes.saturating_sub(done);
     }
     core.clean_up(covered).await;
+    if let Err(error) = core.archive.let_go(&*core.storage, &*core.options.environment).await {
+        tracing::warn!(%error, "what is too old could not be removed from the archive");
+    }
 }
 
 #[cfg(test)]

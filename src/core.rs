@@ -13,6 +13,7 @@ use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
 use crate::sorted_map::SortedMap;
 use crate::state::State;
+use crate::storage::history::Archive;
 use crate::storage::{Storage, platform};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{self, Mutex, MutexGuard, PoisonError};
@@ -65,6 +66,7 @@ pub(crate) struct Core<S: Storage> {
     pub(crate) commit: GroupCommit<S>,
     pub(crate) state: Arc<State<S>>,
     pub(crate) cache: Arc<BlockCache>,
+    pub(crate) archive: Arc<Archive>,
     pub(crate) report: Recovery,
     pub(crate) store: [u8; 16],
     epoch: AtomicU64,
@@ -77,6 +79,9 @@ pub(crate) struct Core<S: Storage> {
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Listings that a reader beside a busy writer may find overtaken before it gives up.
 const READ_ONLY_ATTEMPTS: usize = 20;
+/// How often, and with what pause, a reader looks again at damage in a log that may be growing.
+const DOUBTED: usize = 3;
+const DOUBTED_FOR: Duration = Duration::from_millis(20);
 
 impl<S: Storage> Core<S> {
     pub(crate) async fn open(storage: S, mut options: Options) -> Result<Self> {
@@ -84,16 +89,23 @@ impl<S: Storage> Core<S> {
         let storage = Arc::new(storage);
         let cache = Arc::new(BlockCache::new(options.cache_bytes));
         let mut attempts = 0;
-        let opened = loop {
+        let (opened, archive) = loop {
             let files = Files::list(&*storage).await?;
-            let opened = recovery::open(Arc::clone(&storage), &options, Arc::clone(&cache), &files).await;
+            let archive = Archive::new(&files);
+            archive.require_log(&files)?;
+            let opened =
+                recovery::open(Arc::clone(&storage), &options, Arc::clone(&cache), &files, &archive).await;
             attempts += 1;
             if !options.read_only || attempts == READ_ONLY_ATTEMPTS {
-                break opened;
+                break (opened, archive);
             }
             // A writer that compacts meanwhile removes files that were just listed, and what looks torn may be a
             // line that it is just writing.
             let overtaken = match &opened {
+                Err(error) if attempts <= DOUBTED && recovery::is_half_written(&*storage, error).await => {
+                    platform::Signal::default().wait(Some(DOUBTED_FOR)).await;
+                    true
+                }
                 Err(_) => recovery::was_overtaken(&*storage, &files).await,
                 Ok(opened) => {
                     recovery::log_moved_on(&*storage, &files).await
@@ -101,13 +113,19 @@ impl<S: Storage> Core<S> {
                 }
             };
             if !overtaken {
-                break opened;
+                break (opened, archive);
             }
         };
-        Ok(Self::new(storage, options, cache, opened?))
+        Ok(Self::new(storage, options, cache, archive, opened?))
     }
 
-    fn new(storage: Arc<S>, options: Options, cache: Arc<BlockCache>, opened: Opened<S>) -> Self {
+    fn new(
+        storage: Arc<S>,
+        options: Options,
+        cache: Arc<BlockCache>,
+        archive: Archive,
+        opened: Opened<S>,
+    ) -> Self {
         let covered = opened.tables.first().map_or(0, |t| t.sequence());
         let state = Arc::new(State::new(opened.tables, opened.memtable, opened.chain.last()));
         let compact_at = options.compact_at.unwrap_or(u64::MAX);
@@ -135,6 +153,7 @@ impl<S: Storage> Core<S> {
             commit,
             state,
             cache,
+            archive: Arc::new(archive),
             report: opened.report,
             store: opened.store,
             epoch: AtomicU64::new(opened.epoch),
@@ -162,7 +181,8 @@ impl<S: Storage> Core<S> {
         if self.commit.queue().closing { Err(closed()) } else { Ok(()) }
     }
 
-    /// Removes the files that nobody needs any more. What cannot be removed goes at the next opening.
+    /// Removes the files that nobody needs any more, after taking them into the archive if the past is kept. What cannot
+    /// be removed goes at the next opening.
     pub(crate) async fn clean_up(&self, covered: u64) {
         let mut names = Vec::new();
         {
@@ -181,10 +201,16 @@ impl<S: Storage> Core<S> {
             files.replaced.retain(|t| !free(t));
         }
         for name in names {
-            if let Err(error) = self.storage.remove(&name).await {
+            if let Err(error) = self.remove(&name).await {
                 tracing::warn!(%error, name, "a file that is no longer needed could not be removed");
             }
         }
+    }
+
+    /// Removes a file that others have replaced.
+    pub(crate) async fn remove(&self, name: &str) -> Result<()> {
+        self.archive.take_in(&self.storage, name).await?;
+        remove_if_there(&*self.storage, name).await
     }
 
     /// Moves a feed's pin from one record to another one, or takes it away. What no pin needs any more goes soon.
@@ -236,7 +262,7 @@ impl<S: Storage> Core<S> {
             self.clean_up(self.covered()).await;
             if let Err(error) = self.mark_end().await {
                 tracing::error!(%error, "marking the log's end failed");
-                self.commit.queue().fail(error);
+                self.commit.queue().fail(unmarked(&error));
             }
         }
         self.release().await;
@@ -291,6 +317,15 @@ impl<S: Storage> Core<S> {
     pub(crate) fn failure(&self) -> Option<Error> {
         self.commit.queue().failure.clone()
     }
+}
+
+/// Whoever closes is told that nothing is missing.
+fn unmarked(cause: &Error) -> Error {
+    let message = format!(
+        "everything written is durable, but the end of the log could not be marked, so that the loss of its last records \
+         would not be noticed; open and close it again: {cause}"
+    );
+    Error::new(cause.kind(), message)
 }
 
 /// What the background task does next.

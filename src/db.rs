@@ -198,7 +198,8 @@ impl<S: Storage> Db<S> {
     /// the database can be opened again. Closing twice is fine.
     ///
     /// # Errors
-    /// When the storage fails or failed before: then something that was accepted may be missing.
+    /// When the storage fails or failed before: then something that was accepted may be missing, unless the message says
+    /// that everything is durable.
     pub async fn close(&self) -> Result<()> {
         self.close_as(Caller::Async).await
     }

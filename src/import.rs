@@ -13,14 +13,13 @@ use crate::compaction;
 use crate::core::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::segment::Chain;
-use crate::log::files::remove_if_there;
 use crate::log::group_commit::Duty;
 use crate::log::queue::closed;
 use crate::snapshot::{Direction, SnapshotHeader, SnapshotWriter, Table};
 use crate::state::Parts;
 use crate::state::merge::{Merge, Show};
 use crate::storage::{Storage, platform};
-pub(crate) use source::open_verified;
+pub(crate) use source::{Outside, open_verified};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -41,10 +40,10 @@ impl<S: Storage> Drop for Hold<'_, S> {
     }
 }
 
-/// Replaces everything that the database holds by what is in `source`.
-pub(crate) async fn import<S: Storage, R: SnapshotSource>(core: &Core<S>, source: R) -> Result<()> {
+/// Replaces everything that the database holds by what is in the snapshot `name` of `source`.
+pub(crate) async fn import<S: Storage, R: Storage>(core: &Core<S>, source: R, name: &str) -> Result<()> {
     core.commit.refusal(&core.commit.queue())?;
-    let table = open_verified(source, &core.options.limits).await?;
+    let table = open_verified(source, name, &core.options.limits).await?;
     let _running = compaction::claim(core).await?;
     let _hold = Hold::new(core);
     // What was accepted before becomes durable, for it may be acknowledged, and for an import that fails.
@@ -75,7 +74,7 @@ pub(crate) async fn import<S: Storage, R: SnapshotSource>(core: &Core<S>, source
     let (segments, tables) = core.commit.begin_anew(header.epoch, chain, staged).await?;
     core.set_epoch(header.epoch);
     for segment in segments {
-        if let Err(error) = remove_if_there(&*core.storage, &segment.name).await {
+        if let Err(error) = core.remove(&segment.name).await {
             tracing::warn!(%error, segment.name, "a file that was replaced could not be removed");
         }
     }

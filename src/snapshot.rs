@@ -10,7 +10,7 @@ mod cursor;
 mod path;
 mod table;
 mod tally;
-mod verify;
+pub(crate) mod verify;
 pub(crate) mod writing;
 
 pub(crate) use crate::format::snapshot::SnapshotHeader;

@@ -149,6 +149,16 @@ pub mod moltendb;
 #[path = "native.rs"]
 mod native;
 
+/// What is kept of the past.
+#[cfg(not(target_family = "wasm"))]
+#[path = "history/native.rs"]
+pub(crate) mod history;
+#[cfg(target_family = "wasm")]
+#[path = "history/web.rs"]
+pub(crate) mod history;
+#[cfg(not(target_family = "wasm"))]
+pub use history::{Moment, Retention};
+
 /// What can still be read of a damaged database.
 #[cfg(not(target_family = "wasm"))]
 #[path = "log/salvage.rs"]
@@ -164,6 +174,15 @@ pub(crate) mod cache;
 #[cfg(target_family = "wasm")]
 #[path = "snapshot/cache_web.rs"]
 pub(crate) mod cache;
+
+/// The checksum of the log's lines.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use crc32c::crc32c;
+#[cfg(target_family = "wasm")]
+#[path = "format/crc32c_web.rs"]
+mod crc32c_web;
+#[cfg(target_family = "wasm")]
+pub(crate) use crc32c_web::crc32c;
 
 /// The face for JavaScript.
 #[cfg(all(target_family = "wasm", feature = "js"))]

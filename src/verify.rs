@@ -6,14 +6,21 @@ use crate::log::recovery::{self, Torn};
 use crate::options::{Options, RecoveryMode};
 use crate::snapshot::BlockCache;
 use crate::storage::Storage;
+use crate::storage::history::{self, Archive};
 use std::sync::Arc;
+
+/// Damage that is told place by place: a ruined disk would fill the memory otherwise.
+const MAX_DAMAGE: usize = 1000;
 
 /// What [`Db::verify`](crate::Db::verify) found.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Verification {
-    /// Every place where stored bytes are not what was written. Empty when the database is sound.
+    /// The places where stored bytes are not what was written, the first 1,000 of them. Empty when the database is
+    /// sound.
     pub damage: Vec<Error>,
+    /// How many more such places there are.
+    pub more_damage: u64,
     /// The trace of a crash behind the last record that counts; no damage.
     pub torn: Option<Torn>,
     /// Log files checked.
@@ -30,6 +37,14 @@ impl Verification {
     /// Whether no damage was found.
     pub fn is_sound(&self) -> bool {
         self.damage.is_empty()
+    }
+
+    fn add_damage(&mut self, damage: Error) {
+        if self.damage.len() < MAX_DAMAGE {
+            self.damage.push(damage);
+        } else {
+            self.more_damage += 1;
+        }
     }
 }
 
@@ -65,13 +80,13 @@ async fn verify_files<S: Storage>(storage: &Arc<S>, files: &Files) -> Result<Ver
             for table in snapshots.tables {
                 found.snapshots += 1;
                 found.bytes += table.file_len();
-                table.check(&mut |problem| found.damage.push(problem)).await;
+                table.check(&mut |problem| found.add_damage(problem)).await;
             }
         }
         Err(error) => damage_or_error(error, &mut found)?,
     }
     let options = Options::new().read_only(true).recovery(RecoveryMode::TornTail);
-    match recovery::open(Arc::clone(storage), &options, cache, files).await {
+    match recovery::open(Arc::clone(storage), &options, cache, files, &Archive::default()).await {
         Ok(opened) => {
             found.torn = opened.report.torn;
             found.records = opened.report.replayed;
@@ -80,6 +95,7 @@ async fn verify_files<S: Storage>(storage: &Arc<S>, files: &Files) -> Result<Ver
         }
         Err(error) => damage_or_error(error, &mut found)?,
     }
+    found.bytes += history::check(storage, files, &mut |problem| found.damage.push(problem)).await?;
     Ok(found)
 }
 
@@ -89,7 +105,7 @@ fn damage_or_error(error: Error, found: &mut Verification) -> Result<()> {
     }
     let known = found.damage.iter().any(|d| d.file() == error.file() && d.offset() == error.offset());
     if !known {
-        found.damage.push(error);
+        found.add_damage(error);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Guards against a README that shows what the command line does not do.
+//! Guards against pages that show what the command line does not do.
 #![cfg(all(feature = "cli", unix))]
 
 use std::path::Path;
@@ -16,13 +16,25 @@ fn masked(output: &str) -> String {
         }
         text = out;
     }
-    text
+    // Times and watermarks are not always equally long, so nor are the files that they stand in.
+    let words = text.split_inclusive(|c: char| c.is_whitespace());
+    words
+        .clone()
+        .zip(words.skip(1).chain([""]))
+        .map(|(word, next)| if next.starts_with("bytes") { "0 " } else { word })
+        .collect()
 }
 
 #[test]
 fn the_commands_print_what_the_page_says() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let session = page.split("```").find_map(|block| block.strip_prefix("console\n")).unwrap();
+    for page in ["README.md", "docs/operating.md"] {
+        run_page(page);
+    }
+}
+
+fn run_page(page: &str) {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+    let session: String = page.split("```").filter_map(|block| block.strip_prefix("console\n")).collect();
     let dir = tempfile::tempdir().unwrap();
     let binary = Path::new(env!("CARGO_BIN_EXE_pumice"));
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());

@@ -1,15 +1,24 @@
-//! Making a database of a snapshot file, in an empty storage: the same store, one epoch further.
+//! Making a database of a snapshot file, or of a moment of the past, in an empty storage: the same store, one epoch further.
 
+use super::Db;
 use crate::error::Result;
 use crate::format::clients::Clients;
 use crate::format::line::Header;
 use crate::format::segment::Chain;
 use crate::format::snapshot::{FOOTER_LEN, file_name};
 use crate::import::SnapshotSource;
+use crate::log::files::Files;
 use crate::log::writer::LogWriter;
+use crate::options::Options;
 use crate::snapshot::writing::{self, WRITE_BYTES};
-use crate::snapshot::{BlockCache, Table};
-use crate::storage::Storage;
+use crate::snapshot::{BlockCache, Direction, KeyRange, SnapshotHeader, SnapshotWriter, Table};
+use crate::state::View;
+use crate::state::merge::{Merge, Show};
+use crate::storage::history::{self, Catalog, Past};
+use crate::storage::platform::block_on;
+use crate::storage::{Moment, Retention, Storage, SyncDiskStorage};
+use std::ops::Bound;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Copies the snapshot as it stands, and begins the log behind it. `table` is what `source` was found to hold.
@@ -22,17 +31,21 @@ pub(super) async fn restore<S: Storage, R: Storage>(
     if table.sequence() > 0 {
         copy(storage, source, table).await?;
     }
-    let header = Header {
-        store: table.store_id(),
-        epoch: table.epoch().saturating_add(1),
-        first: table.sequence() + 1,
-        previous: 0,
-        previous_len: 0,
-        carried: 0,
-        clients: Clients::default(),
-    };
-    let chain = Chain { next: header.first, previous: 0 };
-    LogWriter::create(Arc::clone(storage), &header, 0, &[], chain).await.map(drop)
+    begin_log(storage, table.store_id(), table.epoch().saturating_add(1), table.sequence(), 0).await
+}
+
+/// Begins the log anew behind the record `sequence`.
+pub(super) async fn begin_log<S: Storage>(
+    storage: &Arc<S>,
+    store: [u8; 16],
+    epoch: u64,
+    sequence: u64,
+    generation: u32,
+) -> Result<()> {
+    let (first, clients) = (sequence + 1, Clients::default());
+    let header = Header { store, epoch, first, previous: 0, previous_len: 0, carried: 0, clients };
+    let chain = Chain { next: first, previous: 0 };
+    LogWriter::create(Arc::clone(storage), &header, generation, &[], chain).await.map(drop)
 }
 
 /// Copies the file byte for byte, and reads the copy back.
@@ -54,4 +67,64 @@ async fn copy<S: Storage, R: Storage>(
     writing::finish(&**storage, &name, &[], &footer).await?;
     let cache = Arc::new(BlockCache::new(1 << 20));
     writing::read_back(storage, &name, &cache, &table.summary()).await.map(drop)
+}
+
+/// A moment of what a directory holds, a database or backups of one.
+pub(super) struct OpenedPast {
+    view: View<SyncDiskStorage>,
+    store: [u8; 16],
+    newest_epoch: u64,
+    retention: Option<Retention>,
+    cache: Arc<BlockCache>,
+}
+
+impl OpenedPast {
+    pub(super) fn open(dir: &Path, moment: Option<Moment>) -> Result<Self> {
+        let storage = SyncDiskStorage::open_read_only(dir)?;
+        let options = Options::new();
+        let now = options.environment.unix_millis();
+        let moment = moment.filter(|moment| !matches!(moment, Moment::Time(time) if *time >= now));
+        if block_on(Catalog::read(&storage))?.is_live() {
+            // Refuses what a plain opening refuses.
+            drop(Db::open_read_only(dir)?);
+        }
+        let (storage, cache) = (Arc::new(storage), Arc::new(BlockCache::new(options.cache_bytes)));
+        let Past { view, store, newest_epoch } = block_on(history::past(&storage, &cache, &[], moment))?;
+        for table in &view.parts.tables {
+            block_on(table.verify())?;
+        }
+        let retention = history::retention_of(&block_on(Files::list(&*storage))?.archived);
+        Ok(Self { view, store, newest_epoch, retention, cache })
+    }
+
+    /// Writes the documents as one snapshot into an empty storage, and begins the log behind it.
+    pub(super) fn write<S: Storage>(&self, to: &Arc<S>) -> Result<()> {
+        let (sequence, epoch) = (self.view.sequence, self.newest_epoch.saturating_add(1));
+        if sequence > 0 {
+            let header = SnapshotHeader { store_id: self.store, epoch, base: 0, sequence };
+            block_on(self.write_snapshot(SnapshotWriter::create(Arc::clone(to), header)))?;
+        }
+        block_on(begin_log(to, self.store, epoch, sequence, 0))?;
+        if self.retention.is_some() {
+            block_on(history::write_retention(&**to, self.retention))?;
+        }
+        Ok(())
+    }
+
+    async fn write_snapshot<S: Storage>(
+        &self,
+        file: impl Future<Output = Result<SnapshotWriter<S>>>,
+    ) -> Result<()> {
+        let mut file = file.await?;
+        let everything: KeyRange = (Bound::Unbounded, Bound::Unbounded);
+        let at = self.view.sequence;
+        let mut merge = Merge::new(&self.view.parts, at, &everything, Direction::Forward, Show::Documents);
+        while merge.advance().await? {
+            file.push(merge.key(), merge.sequence(), merge.value())?;
+            if file.is_full() {
+                file.write().await?;
+            }
+        }
+        file.finish(&[], &self.cache).await.map(drop)
+    }
 }

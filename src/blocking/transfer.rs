@@ -1,15 +1,15 @@
 //! Snapshot files on the file system: writing one, bringing one in, and making a database of one.
 
 use super::Db;
-use super::restore::restore;
+use super::restore::{OpenedPast, restore};
 use super::staging::{beside, check_free, failed, publish, staged, taken};
 use crate::error::{Error, ErrorKind, Result};
-use crate::import::{self, SnapshotSource, open_verified};
+use crate::import::{self, Outside, SnapshotSource, open_verified};
 use crate::log::group_commit::Caller;
 use crate::options::{Limits, Options};
 use crate::snapshot::Table;
 use crate::storage::platform::block_on;
-use crate::storage::{Storage, SyncDiskStorage};
+use crate::storage::{Moment, Storage, SyncDiskStorage};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ impl<S: Storage> Db<S> {
         }
         file.sync_all().map_err(|e| failed("sync", part, e))?;
         let limits = Limits { max_value_bytes: usize::MAX, max_depth: usize::MAX };
-        let table = block_on(open_verified(FileSource::open(part)?, &limits))?;
+        let table = open_outside(FileSource::open(part)?, &limits)?;
         if Some(table.summary()) == export.summary() {
             return Ok(());
         }
@@ -99,31 +99,68 @@ impl<S: Storage> Db<S> {
     /// # Errors
     /// As for [`Db::import_snapshot`](crate::Db::import_snapshot).
     pub fn import_snapshot(&self, path: impl AsRef<Path>) -> Result<()> {
-        block_on(import::import(self.0.core(), FileSource::open(path.as_ref())?))
+        let source = FileSource::open(path.as_ref())?;
+        let name = source.name();
+        block_on(import::import(self.0.core(), Outside(source), &name))
     }
+}
+
+/// Opens a snapshot file and reads all of it.
+fn open_outside<R: SnapshotSource>(source: R, limits: &Limits) -> Result<Arc<Table<Outside<R>>>> {
+    let name = source.name();
+    block_on(open_verified(Outside(source), &name, limits))
 }
 
 impl Db<SyncDiskStorage> {
-    /// Makes a database in the directory `dir` of the snapshot file `snapshot`: the documents under their sequence numbers,
-    /// and the same store, one epoch further. It is built beside `dir` and is there when it is complete and durable.
+    /// Makes a database in the directory `dir` of a snapshot file, or of the latest state in a directory of
+    /// [backups](Self::backup): the documents under their sequence numbers, and the same store, one epoch further. Everything
+    /// is checked first. It is built beside `dir` and is there when it is complete and durable.
     ///
     /// # Errors
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when `dir` is anything but missing or an empty directory, and as for
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when `dir` is anything but missing or an empty directory,
+    /// [`NotFound`](ErrorKind::NotFound) when there is nothing to restore, and as for
     /// [`Db::import_snapshot`](crate::Db::import_snapshot).
-    pub fn restore(snapshot: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<()> {
-        let dir = dir.as_ref();
+    pub fn restore(source: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<()> {
+        Self::restore_as(source.as_ref(), dir.as_ref(), None)
+    }
+
+    /// The same as of an earlier moment. The directory may also be a database, whose past is kept.
+    ///
+    /// # Errors
+    /// As for [`restore`](Self::restore), and [`NotFound`](ErrorKind::NotFound) when the moment is out of reach.
+    pub fn restore_at(source: impl AsRef<Path>, dir: impl AsRef<Path>, moment: Moment) -> Result<()> {
+        Self::restore_as(source.as_ref(), dir.as_ref(), Some(moment))
+    }
+
+    fn restore_as(source: &Path, dir: &Path, moment: Option<Moment>) -> Result<()> {
         check_free(dir)?;
-        let source = Arc::new(FileSource::open(snapshot.as_ref())?);
-        let table = block_on(open_verified(Arc::clone(&source), &Limits::default()))?;
-        staged(dir, "restoring", |staging| build(&source, &table, staging))
+        if source.is_dir() {
+            let past = OpenedPast::open(source, moment)?;
+            return stage(dir, |staging| past.write(staging));
+        }
+        let source = Arc::new(FileSource::open(source)?);
+        let table = open_outside(Arc::clone(&source), &Limits::default())?;
+        let sequence = table.sequence();
+        if moment.is_some_and(|moment| moment != Moment::Sequence(sequence)) {
+            let message = format!(
+                "a snapshot file holds one state, that after record {sequence}; restore another one from a directory of backups"
+            );
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        stage(dir, |storage| block_on(restore(storage, &source, &table)))
     }
 }
 
-fn build<R: Storage>(source: &FileSource, table: &Table<R>, staging: &Path) -> Result<()> {
+/// Has a database built beside `dir`, and gives it that name when it is complete.
+fn stage(dir: &Path, build: impl FnOnce(&Arc<SyncDiskStorage>) -> Result<()>) -> Result<()> {
+    staged(dir, "restoring", |staging| build_in(staging, build))
+}
+
+fn build_in(staging: &Path, build: impl FnOnce(&Arc<SyncDiskStorage>) -> Result<()>) -> Result<()> {
     let storage = Arc::new(SyncDiskStorage::open(staging)?);
-    let restored = block_on(restore(&storage, source, table));
+    let done = build(&storage);
     let closed = block_on(storage.close());
-    restored?;
+    done?;
     closed?;
     // Opened as anyone would, and closed in order.
     Db::open_with(SyncDiskStorage::open(staging)?, Options::new())?.close()

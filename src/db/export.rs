@@ -4,7 +4,7 @@ use super::{Db, ReadView};
 use crate::aside;
 use crate::core::Core;
 use crate::error::Result;
-use crate::import::{self, SnapshotSource};
+use crate::import::{self, Outside, SnapshotSource};
 use crate::log::group_commit::Caller;
 use crate::snapshot::writing::WRITE_BYTES;
 use crate::snapshot::{Direction, SnapshotBuilder, SnapshotHeader, Summary};
@@ -61,8 +61,14 @@ impl<S: Storage> Db<S> {
     /// [`Corrupt`](crate::ErrorKind::Corrupt) when it is damaged, [`TooLarge`](crate::ErrorKind::TooLarge) when a document
     /// is over the limits. When the storage fails, as for a write: reopen to see whether it happened.
     pub async fn import_snapshot<R: SnapshotSource>(&self, source: R) -> Result<()> {
+        let name = source.name();
+        self.import_from(Outside(source), name).await
+    }
+
+    /// The same for the snapshot `name` in a storage.
+    pub(crate) async fn import_from<R: Storage>(&self, source: R, name: String) -> Result<()> {
         let core = Arc::clone(self.core());
-        aside::run("pumice-import", move || async move { import::import(&core, source).await }).await
+        aside::run("pumice-import", move || async move { import::import(&core, source, &name).await }).await
     }
 }
 

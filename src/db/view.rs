@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::snapshot::{Direction, KeyRange};
 use crate::state::merge::{Merge, Show};
 use crate::state::{View, collection_of, names_of};
+use crate::storage::history::Reading;
 use crate::storage::{PlatformStorage, Storage};
 use crate::text::JsonText;
 use serde::de::DeserializeOwned;
@@ -19,17 +20,25 @@ use std::sync::Arc;
 pub struct ReadView<S: Storage = PlatformStorage> {
     pub(super) core: Arc<Core<S>>,
     pub(super) view: View<S>,
+    /// Of a view of the past, until it is gone.
+    held: Option<Arc<Reading>>,
 }
 
 impl<S: Storage> Clone for ReadView<S> {
     fn clone(&self) -> Self {
-        Self { core: Arc::clone(&self.core), view: self.view.clone() }
+        Self { core: Arc::clone(&self.core), view: self.view.clone(), held: self.held.clone() }
     }
 }
 
 impl<S: Storage> ReadView<S> {
     pub(super) fn new(db: &Db<S>) -> Self {
-        Self { core: Arc::clone(db.core()), view: db.core().state.view() }
+        Self { core: Arc::clone(db.core()), view: db.core().state.view(), held: None }
+    }
+
+    /// Of what the archive holds, none of which goes before the view.
+    #[allow(dead_code)] // Not every platform keeps its past.
+    pub(crate) fn of_the_past(core: &Arc<Core<S>>, view: View<S>, held: Reading) -> Self {
+        Self { core: Arc::clone(core), view, held: Some(Arc::new(held)) }
     }
 
     /// The sequence number of the last write it sees.

@@ -279,10 +279,31 @@ mod tests {
         assert_eq!(clients.known("a", 2), Known::Forgotten);
         clients.done("a", 9);
         assert_eq!(text(&clients), r#"[["a",1006,9,[]]]"#);
-        clients.forget_silent(1006 + SILENCE);
-        assert!(!clients.is_empty());
-        clients.forget_silent(1007 + SILENCE);
+    }
+
+    #[test]
+    fn a_client_is_forgotten_after_five_minutes_of_silence_with_its_answers() {
+        let mut clients = Clients::default();
+        clients.written("a", 1, 10, 1006);
+        clients.written("a", 3, 12, 1000);
+        clients.forget_silent(1006 + 300_000);
+        assert_eq!((clients.known("a", 3), clients.runs), (Known::Written(12), 2));
+        clients.forget_silent(1007 + 300_000);
         assert_eq!(clients, Clients::default());
+    }
+
+    #[test]
+    fn what_no_client_can_be_or_count_to_is_not_remembered() {
+        let mut clients = Clients::default();
+        let longest = "n".repeat(MAX_CLIENT_BYTES);
+        clients.written("a", u64::MAX, 1, 1);
+        clients.written(&format!("{longest}n"), 1, 2, 1);
+        assert_eq!(clients, Clients::default());
+        clients.written("a", u64::MAX - 1, 3, 1);
+        clients.written(&longest, 1, 4, 1);
+        assert_eq!(clients.known("a", u64::MAX - 1), Known::Written(3));
+        assert_eq!(clients.known(&longest, 1), Known::Written(4));
+        assert_eq!(Clients::decode(&text(&clients)).unwrap(), clients);
     }
 
     #[test]
@@ -325,8 +346,12 @@ mod tests {
         assert_eq!(long.runs, MAX_RUNS);
         let both = Clients::decode(&format!("[{},{}]", row("a", MAX_RUNS - 1), row("b", 2))).unwrap();
         assert_eq!(both.runs, MAX_RUNS - 1);
+        let both = Clients::decode(&format!("[{},{}]", row("a", 1), row("b", MAX_RUNS))).unwrap();
+        assert_eq!(both.runs, 1);
+        assert_eq!(Clients::decode(&format!("[{}]", row(&"n".repeat(MAX_CLIENT_BYTES + 1), 1))), None);
         for json in [
             "1",
+            "[] 1",
             "[[]]",
             "[[\"a\",1,0]]",
             "[[\"a\",1,0,[[1,1,0]]]]",

@@ -321,6 +321,33 @@ mod tests {
     }
 
     #[test]
+    fn every_byte_is_escaped_as_others_do() {
+        for byte in 0..0x80_u8 {
+            let text = format!("a{}b", char::from(byte));
+            let mut out = Vec::new();
+            push_string(&mut out, &text);
+            assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+        }
+    }
+
+    #[test]
+    fn halves_of_a_surrogate_pair_are_no_character() {
+        for escapes in [
+            "\\ud800\\udc00",
+            "\\udbff\\udfff",
+            "\\ud800\\udbff",
+            "\\ud800\\ue000",
+            "\\udc00",
+            "\\ue000",
+            "\\ud800x",
+        ] {
+            let quoted = format!("\"{escapes}\"");
+            let read = Reader::new(&quoted).string().ok().map(Cow::into_owned);
+            assert_eq!(read, serde_json::from_str::<String>(&quoted).ok(), "{quoted}");
+        }
+    }
+
+    #[test]
     fn takes_what_json_allows_and_nothing_else() {
         let texts = [
             "",

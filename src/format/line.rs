@@ -6,6 +6,7 @@
 use super::clients::Clients;
 use super::json::{Reader, push_string};
 use crate::record::{Op, Origin, Record};
+use crate::storage::crc32c;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -179,7 +180,7 @@ fn push_checksum(out: &mut Vec<u8>, label: &[u8], checksum: u32) {
 }
 
 fn push_trailer(out: &mut Vec<u8>, start: usize) -> u32 {
-    let checksum = crc32c::crc32c(out.get(start..).unwrap_or_default());
+    let checksum = crc32c(out.get(start..).unwrap_or_default());
     push_checksum(out, TRAILER_START, checksum);
     out.extend_from_slice(b"}\n");
     checksum
@@ -194,7 +195,7 @@ pub(crate) fn decode(line: &[u8]) -> Result<Line<'_>, LineError> {
         .and_then(|rest| rest.strip_suffix(TRAILER_END))
         .ok_or(LineError::Checksum)?;
     let checksum = parse_checksum(digits).ok_or(LineError::Checksum)?;
-    if crc32c::crc32c(body) != checksum {
+    if crc32c(body) != checksum {
         return Err(LineError::Checksum);
     }
     let text = std::str::from_utf8(line).map_err(|_| LineError::Contents)?;
@@ -496,7 +497,7 @@ mod tests {
             body,
             r#"{"_s":1042,"_p":"9a3f01c2","_w":1036,"_t":1790000000000,"cmd":"INSERT","collection":"users","key":"u7","value":{"name":"Ada"}"#
         );
-        assert_eq!(trailer, format!(",\"_x\":\"{:08x}\"}}", crc32c::crc32c(body.as_bytes())));
+        assert_eq!(trailer, format!(",\"_x\":\"{:08x}\"}}", crc32c(body.as_bytes())));
     }
 
     /// Read as it stands, such a record could not be written anew.
@@ -597,7 +598,7 @@ mod tests {
         let mut body = String::from(
             r#"{ "value": {"a":1.50}, "key":"u7","_t":1790000000000,"collection":"users","_w":1036,"cmd":"INSERT","_p":"9a3f01c2","_s":1042"#,
         );
-        let sum = crc32c::crc32c(body.as_bytes());
+        let sum = crc32c(body.as_bytes());
         body = format!("{body},\"_x\":\"{sum:08x}\"}}");
         assert_eq!(decode(body.as_bytes()).unwrap(), Line::Record { record, checksum: sum });
     }

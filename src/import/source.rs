@@ -44,7 +44,7 @@ impl<R: SnapshotSource> SnapshotSource for Arc<R> {
 }
 
 /// The source as a storage of one file, for what reads tables.
-pub(crate) struct Outside<R>(R);
+pub(crate) struct Outside<R>(pub(crate) R);
 
 impl<R: SnapshotSource> Outside<R> {
     fn refuse<T>() -> Result<T> {
@@ -86,24 +86,24 @@ impl<R: SnapshotSource> Storage for Outside<R> {
     }
 }
 
-/// Opens the snapshot and reads all of it.
+/// Opens the snapshot `name` in a storage of its own and reads all of it.
 ///
 /// # Errors
 /// [`InvalidArgument`](ErrorKind::InvalidArgument) when it is no full snapshot of Pumice,
 /// [`Version`](ErrorKind::Version) when a newer one wrote it, [`Corrupt`](ErrorKind::Corrupt) when it is damaged or holds
 /// what no database does, [`TooLarge`](ErrorKind::TooLarge) when a document is over `limits`.
-pub(crate) async fn open_verified<R: SnapshotSource>(
+pub(crate) async fn open_verified<R: Storage>(
     source: R,
+    name: &str,
     limits: &Limits,
-) -> Result<Arc<Table<Outside<R>>>> {
-    let name = source.name();
+) -> Result<Arc<Table<R>>> {
     let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidArgument, format!("{name} {why}")));
-    let magic = source.read_at(0, HEADER_MAGIC.len()).await?;
+    let magic = source.read_at(name, 0, HEADER_MAGIC.len()).await?;
     if magic != HEADER_MAGIC {
         return refuse("is no snapshot of Pumice");
     }
     let cache = Arc::new(BlockCache::new(1 << 20));
-    let table = match Table::open(Arc::new(Outside(source)), &name, cache).await? {
+    let table = match Table::open(Arc::new(source), name, cache).await? {
         OpenOutcome::Table(table) => Arc::new(*table),
         OpenOutcome::NoFooter(error) => return Err(error),
     };
@@ -113,7 +113,7 @@ pub(crate) async fn open_verified<R: SnapshotSource>(
     let (mut refused, mut damage) = (None, None);
     let mut check = |key: &[u8], _: u64, value: Option<&[u8]>| {
         if refused.is_none() {
-            refused = check_entry(&name, key, value, limits).err();
+            refused = check_entry(name, key, value, limits).err();
         }
     };
     let mut keep = |problem: Error| {
@@ -135,5 +135,93 @@ fn check_entry(name: &str, key: &[u8], value: Option<&[u8]>, limits: &Limits) ->
         Ok(minified) if minified.len() == text.len() => Ok(()),
         Err(error) if error.kind() == ErrorKind::TooLarge => Err(error),
         _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::{SnapshotBuilder, SnapshotHeader};
+    use crate::storage::platform::block_on;
+
+    struct Bytes(Vec<u8>);
+
+    impl SnapshotSource for Bytes {
+        async fn len(&self) -> Result<u64> {
+            Ok(self.0.len() as u64)
+        }
+
+        async fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
+            Ok(self.0.iter().skip(offset as usize).take(len).copied().collect())
+        }
+    }
+
+    struct Named(Bytes);
+
+    impl SnapshotSource for Named {
+        fn name(&self) -> String {
+            "mine.snapshot".to_owned()
+        }
+
+        async fn len(&self) -> Result<u64> {
+            self.0.len().await
+        }
+
+        async fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
+            self.0.read_at(offset, len).await
+        }
+    }
+
+    /// A full snapshot of one entry.
+    fn file(key: &[u8], value: &[u8]) -> Vec<u8> {
+        let mut builder =
+            SnapshotBuilder::new(SnapshotHeader { store_id: [7; 16], epoch: 1, base: 0, sequence: 5 });
+        builder.push(key, 5, Some(value)).unwrap();
+        let built = builder.finish(&[]).unwrap();
+        [built.tail, built.footer].concat()
+    }
+
+    fn opened(source: impl SnapshotSource) -> Result<()> {
+        let name = source.name();
+        let limits = Limits { max_depth: 3, ..Limits::default() };
+        block_on(open_verified(Outside(source), &name, &limits)).map(drop)
+    }
+
+    #[test]
+    fn a_document_that_no_database_stores_is_refused() {
+        let kind = |key: &[u8], value: &[u8]| opened(Bytes(file(key, value))).map_err(|error| error.kind());
+        assert_eq!(kind(b"c\0k", b"{\"a\":[1]}"), Ok(()));
+        for value in [&b"{\"a\": [1]}"[..], b"{\"a\":[1]} ", b"{", b"", b"\"\xff\""] {
+            assert_eq!(kind(b"c\0k", value), Err(ErrorKind::Corrupt), "{value:?}");
+        }
+        assert_eq!(kind(&[b"c\0", &[b'k'; 1025][..]].concat(), b"1"), Err(ErrorKind::Corrupt));
+        assert_eq!(kind(b"c\0\xff", b"1"), Err(ErrorKind::Corrupt));
+        assert_eq!(kind(b"c\0k", b"[[[[]]]]"), Err(ErrorKind::TooLarge));
+    }
+
+    #[test]
+    fn messages_name_the_file() {
+        let unnamed = opened(Bytes(Vec::new())).unwrap_err();
+        assert_eq!(unnamed.message(), "the snapshot file is no snapshot of Pumice");
+        let named = opened(Arc::new(Named(Bytes(Vec::new())))).unwrap_err();
+        assert_eq!(named.message(), "mine.snapshot is no snapshot of Pumice");
+    }
+
+    #[test]
+    fn a_file_from_outside_is_only_read() {
+        let outside = Outside(Named(Bytes(b"bytes".to_vec())));
+        block_on(async {
+            assert_eq!(outside.list().await.unwrap(), ["mine.snapshot"]);
+            let refused = [
+                outside.create("x").await,
+                outside.append("x", b"").await,
+                outside.sync("x").await,
+                outside.truncate("x", 0).await,
+                outside.remove("x").await,
+            ];
+            for refused in refused {
+                assert_eq!(refused.unwrap_err().kind(), ErrorKind::ReadOnly);
+            }
+        });
     }
 }

@@ -150,7 +150,7 @@ export class Calls {
   }
 
   /** The leader is gone; `quietly` when it took its leave. */
-  detach(quietly: boolean): void {
+  detach(quietly: boolean, cause?: PumiceError): void {
     if (this.link === undefined) return;
     this.link = undefined;
     for (const call of [...this.waiting.values()]) {
@@ -158,18 +158,19 @@ export class Calls {
         this.remove(call);
         call.whenLost();
       } else if (call.sentAt !== undefined && !call.isOrphan) {
-        this.lose(call, quietly);
+        this.lose(call, quietly, cause);
       }
     }
   }
 
-  private lose(call: Waiting, quietly: boolean): void {
+  private lose(call: Waiting, quietly: boolean, cause?: PumiceError): void {
     call.sentAt = undefined;
     if (call.whenLost === 'once') {
       call.isOrphan = true;
       call.deadline = this.patience.lateDeadline();
     } else if (!quietly && ++call.losses >= LOSSES) {
-      this.reject(call, new PumiceError('io', `the worker was lost ${LOSSES} times while this call was under way`));
+      const last = cause ? `: ${cause.message}` : '';
+      this.reject(call, new PumiceError('io', `the worker was lost ${LOSSES} times while this call was under way${last}`));
     }
   }
 

@@ -15,12 +15,18 @@ pub(super) type Answer = std::result::Result<JsValue, JsValue>;
 /// What a call gives: its value where that is there at once, otherwise a promise of it. Most reads are, for the browser's
 /// file system answers at once in a worker, and a promise costs more than they do.
 pub(super) fn settle<V: Into<JsValue>>(future: impl Future<Output = Result<V>> + 'static) -> Answer {
-    let mut future: Pin<Box<dyn Future<Output = Answer>>> =
-        Box::pin(async move { future.await.map(Into::into).map_err(|error| thrown(&error)) });
+    settle_boxed(Box::pin(async move { future.await.map(Into::into) }))
+}
+
+/// The part of it that is compiled once.
+fn settle_boxed(mut future: Pin<Box<dyn Future<Output = Result<JsValue>>>>) -> Answer {
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(settled) => settled,
+        Poll::Ready(settled) => settled.map_err(|error| thrown(&error)),
         // Its next poll, which leaves a waker that does something, comes before anything else can happen.
-        Poll::Pending => Ok(wasm_bindgen_futures::future_to_promise(future).into()),
+        Poll::Pending => {
+            let rest = async move { future.await.map_err(|error| thrown(&error)) };
+            Ok(wasm_bindgen_futures::future_to_promise(rest).into())
+        }
     }
 }
 

@@ -17,6 +17,13 @@ pub struct Changes {
     confirmations: Confirmations<BrowserStorage>,
 }
 
+impl Drop for Changes {
+    fn drop(&mut self) {
+        // The feed itself may wait for news.
+        self.confirmations.end();
+    }
+}
+
 #[wasm_bindgen]
 impl Engine {
     /// Every durable change after the sequence number `after`, of one collection or of all.

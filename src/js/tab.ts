@@ -163,7 +163,7 @@ export class Tab {
   /** The worker is gone, the lock is still here: the next one takes over under a new term. */
   private replaceWorker(error: PumiceError): void {
     this.host = undefined;
-    this.calls.detach(false);
+    this.calls.detach(false, error);
     const now = performance.now();
     this.crashes = [...this.crashes.filter(at => now - at < CRASH_WINDOW), now];
     if (this.crashes.length > CRASHES) return this.failed(error);

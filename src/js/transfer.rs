@@ -1,20 +1,16 @@
 //! Snapshots on their way out and in.
 
 use super::Engine;
-use super::convert::{Answer, number, settle};
+use super::convert::{Answer, settle};
 use crate::db::Export;
-use crate::error::{Error, ErrorKind, Result};
 use crate::import::SnapshotSource;
 use crate::storage::browser::BrowserStorage;
-use js_sys::{ArrayBuffer, Uint8Array};
+use crate::storage::browser::blob::BlobSource;
+use js_sys::Uint8Array;
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
-
-/// So much of a file is read at once: snapshots are read in small pieces, one behind the other.
-const WINDOW: u64 = 1 << 20;
 
 /// A snapshot file in the making.
 #[wasm_bindgen]
@@ -39,8 +35,10 @@ impl Engine {
     #[wasm_bindgen(unchecked_return_type = "Settled<undefined>")]
     pub fn import(&self, file: Blob) -> Answer {
         let db = self.db.clone();
-        let source = BlobSource { blob: file, window: RefCell::default() };
-        settle(async move { db.import_snapshot(source).await.map(|()| JsValue::UNDEFINED) })
+        let source = BlobSource::new(file);
+        let name = source.name();
+        let source = BrowserStorage::outside(source);
+        settle(async move { db.import_from(source, name).await.map(|()| JsValue::UNDEFINED) })
     }
 }
 
@@ -56,49 +54,5 @@ impl Exporter {
             place.replace(Some(export));
             Ok(Uint8Array::from(&*chunk).into())
         })
-    }
-}
-
-/// A file that the page handed over.
-struct BlobSource {
-    blob: Blob,
-    /// The piece that was read last, and where it begins.
-    window: RefCell<(u64, Vec<u8>)>,
-}
-
-impl BlobSource {
-    async fn read(&self, start: u64, end: u64) -> std::result::Result<Vec<u8>, JsValue> {
-        let piece = self.blob.slice_with_f64_and_f64(number(start), number(end))?;
-        let buffer: ArrayBuffer = JsFuture::from(piece.array_buffer()).await?.unchecked_into();
-        Ok(Uint8Array::new(&buffer).to_vec())
-    }
-}
-
-impl SnapshotSource for BlobSource {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A whole number, and exact.
-    async fn len(&self) -> Result<u64> {
-        Ok(self.blob.size() as u64)
-    }
-
-    async fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
-        let end = offset.saturating_add(len as u64).min(self.len().await?);
-        if offset >= end {
-            return Ok(Vec::new());
-        }
-        let within = |window: &(u64, Vec<u8>)| {
-            let from = usize::try_from(offset.checked_sub(window.0)?).ok()?;
-            let to = usize::try_from(end - window.0).ok()?;
-            window.1.get(from..to).map(<[u8]>::to_vec)
-        };
-        if let Some(bytes) = within(&self.window.borrow()) {
-            return Ok(bytes);
-        }
-        let piece = self.read(offset, end.max(offset + WINDOW)).await;
-        let piece = piece
-            .map_err(|_| Error::new(ErrorKind::Io, "the browser cannot read the file; choose it again"))?;
-        let window = (offset, piece);
-        let bytes = within(&window);
-        self.window.replace(window);
-        bytes.ok_or_else(|| Error::new(ErrorKind::Io, "the file became shorter while it was read"))
     }
 }

@@ -3,6 +3,7 @@
 use super::replay::is_whole;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::end_mark::EndMark;
+use crate::format::line::Header;
 use crate::format::{segment, snapshot};
 use crate::snapshot::{BlockCache, OpenOutcome, Table};
 use crate::sorted_map::insert_sorted;
@@ -29,6 +30,8 @@ pub(crate) struct Snapshots<S: Storage> {
     pub(crate) tables: Vec<Table<S>>,
     /// Those that were never finished or have been replaced.
     pub(crate) others: Vec<String>,
+    /// Those of the others that were left out on purpose.
+    pub(crate) left_out: Vec<String>,
     /// Those that imports have left behind which never happened.
     pub(crate) staged: Vec<Staged>,
 }
@@ -53,6 +56,8 @@ pub(crate) struct Files {
     pub(crate) snapshots: Vec<SnapshotFile>,
     /// More than one when a close was interrupted.
     pub(crate) end_marks: Vec<EndMark>,
+    /// What is in the archive.
+    pub(crate) archived: Vec<String>,
 }
 
 impl Files {
@@ -67,6 +72,8 @@ impl Files {
                 insert_sorted(&mut files.snapshots, snapshot, |f| (f.base, std::cmp::Reverse(f.sequence)));
             } else if let Some(mark) = EndMark::parse_name(&name) {
                 insert_sorted(&mut files.end_marks, mark, |mark| *mark);
+            } else if name.starts_with("archive/") {
+                insert_sorted(&mut files.archived, name, String::clone);
             }
         }
         Ok(files)
@@ -97,7 +104,8 @@ impl Files {
         cache: &Arc<BlockCache>,
         excluded: &[String],
     ) -> Result<Snapshots<S>> {
-        let mut found = Snapshots { tables: Vec::new(), others: Vec::new(), staged: Vec::new() };
+        let left_out = excluded.to_vec();
+        let mut found = Snapshots { tables: Vec::new(), others: Vec::new(), left_out, staged: Vec::new() };
         let mut covered = 0;
         for file in &self.snapshots {
             if file.base != covered || file.sequence <= covered || excluded.contains(&file.name) {
@@ -131,22 +139,11 @@ impl Files {
     pub(crate) async fn is_staged<S: Storage>(&self, storage: &S, table: &Table<S>) -> Result<bool> {
         let mut any = false;
         for file in self.segments.iter().rev().filter(|_| table.base() == 0) {
-            let mut bytes = storage.read_at(&file.name, 0, HEADER_READ).await?;
-            if bytes.len() == HEADER_READ {
-                // Rather than in pieces, for most headers are short.
-                bytes = match segment::read_header(&bytes) {
-                    Ok((header, _)) if header.carried == 0 => bytes,
-                    _ => storage.read_at(&file.name, 0, usize::MAX).await?,
-                };
-            }
-            match segment::read_header(&bytes) {
-                Ok((header, len)) if is_whole(&header, len, &bytes) => {
-                    any = true;
-                    if header.epoch >= table.epoch() {
-                        return Ok(false);
-                    }
+            if let Some(header) = read_header(storage, &file.name).await? {
+                any = true;
+                if header.epoch >= table.epoch() {
+                    return Ok(false);
                 }
-                _ => {}
             }
         }
         Ok(any)
@@ -184,6 +181,22 @@ impl Files {
             }
         }
     }
+}
+
+/// The header of the segment `name`, if its making was finished.
+pub(crate) async fn read_header<S: Storage>(storage: &S, name: &str) -> Result<Option<Header>> {
+    let mut bytes = storage.read_at(name, 0, HEADER_READ).await?;
+    if bytes.len() == HEADER_READ {
+        // Rather than in pieces, for most headers are short.
+        bytes = match segment::read_header(&bytes) {
+            Ok((header, _)) if header.carried == 0 => bytes,
+            _ => storage.read_at(name, 0, usize::MAX).await?,
+        };
+    }
+    Ok(match segment::read_header(&bytes) {
+        Ok((header, len)) if is_whole(&header, len, &bytes) => Some(header),
+        _ => None,
+    })
 }
 
 /// Keeps a durable copy of bytes that do not count, and reads it back. Returns its name.

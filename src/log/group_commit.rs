@@ -230,6 +230,9 @@ impl<S: Storage> GroupCommit<S> {
             Want::Room => self.has_room(queue),
             Want::Turn => false,
             Want::News(sequence) => queue.durable > sequence || queue.closing,
+            Want::NewsOrRotation { read, told } => {
+                queue.is_rotated(read, told) || self.is_met(queue, Want::News(read))
+            }
             Want::Closed => queue.closed,
             Want::NotCompacting => !queue.compacting,
         }

@@ -44,6 +44,11 @@ impl<S: Storage> LogLines<S> {
         Ok(Self { storage, all, seen: after, position: None })
     }
 
+    #[allow(dead_code)] // Not every platform has an archive to look into.
+    pub(crate) fn storage(&self) -> &S {
+        &self.storage
+    }
+
     /// Visits, without their line ends, the lines that are there now and were not visited before. Stops before a
     /// torn tail and before a batch without its commit; says so when it did.
     ///

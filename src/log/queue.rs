@@ -41,6 +41,13 @@ pub(crate) enum Want {
     Turn,
     /// Something became durable after this sequence number, or the database closed.
     News(u64),
+    /// The same after `read`, or what follows `told` is in a segment that is not written any more.
+    NewsOrRotation {
+        /// As for `News`.
+        read: u64,
+        /// Below `read`, or nothing of it matters.
+        told: u64,
+    },
     /// No compaction runs.
     NotCompacting,
     /// The database is closed and its files are let go.
@@ -55,7 +62,7 @@ impl Want {
 
     /// Whether it comes true only by someone's writing to the log.
     pub(crate) fn needs_leader(self) -> bool {
-        !matches!(self, Self::News(_) | Self::Closed | Self::NotCompacting)
+        !matches!(self, Self::News(_) | Self::NewsOrRotation { .. } | Self::Closed | Self::NotCompacting)
     }
 }
 
@@ -166,6 +173,11 @@ impl Queue {
             waiters: Vec::new(),
             next_waiter: 0,
         }
+    }
+
+    /// Whether a feed has read on, and what comes after all that it `told` is in a segment that is not written any more.
+    pub(crate) fn is_rotated(&self, read: u64, told: u64) -> bool {
+        read > told && self.segments.last().is_some_and(|active| active.first > told + 1)
     }
 
     /// Registers who waits, once however often it asks: a waiter that was gone already would swallow a wake-up.

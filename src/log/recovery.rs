@@ -10,10 +10,12 @@ use super::take_over::make_writable;
 use super::writer::{LogWriter, Segment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::clients::Clients;
+use crate::format::line;
 use crate::format::segment::{self, Chain};
 use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
 use crate::state::memtable::Memtable;
+use crate::storage::history::Archive;
 use crate::storage::{Storage, salvage};
 use std::sync::Arc;
 
@@ -73,6 +75,7 @@ pub(crate) async fn open<S: Storage>(
     options: &Options,
     cache: Arc<BlockCache>,
     files: &Files,
+    archive: &Archive,
 ) -> Result<Opened<S>> {
     if options.read_only && files.is_empty() {
         return Err(Error::new(
@@ -83,7 +86,7 @@ pub(crate) async fn open<S: Storage>(
     if options.recovery == RecoveryMode::Salvage {
         return salvage::open(storage, cache, files).await;
     }
-    let Chosen { tables, stale_snapshots, staged, memtable, mut replayed } =
+    let Chosen { tables, stale_snapshots, left_out, staged, memtable, mut replayed } =
         choose(&storage, options, &cache, files).await?;
     let beyond = staged.iter().fold((0, 0), |(e, s), file| (file.epoch.max(e), file.sequence.max(s)));
     // No later epoch may be one of these, should their removal not last.
@@ -132,7 +135,8 @@ pub(crate) async fn open<S: Storage>(
             remove_if_there(&*storage, &file.name).await?;
         }
         let recovered = make_writable(&storage, files, &replayed, store, &mut report).await?;
-        remove_replaced(&*storage, files, &tables, &stale_snapshots, covered, &kept).await?;
+        let stale = Stale { snapshots: &stale_snapshots, left_out: &left_out, kept: &kept };
+        remove_replaced(&storage, files, &tables, stale, archive).await?;
         sealed = recovered.resumed;
         epoch = recovered.writer.epoch();
         segments.retain(|s| s.first < recovered.writer.active().first);
@@ -165,6 +169,7 @@ pub(crate) async fn open<S: Storage>(
 struct Chosen<S: Storage> {
     tables: Vec<Table<S>>,
     stale_snapshots: Vec<String>,
+    left_out: Vec<String>,
     staged: Vec<Staged>,
     memtable: Memtable,
     replayed: Replayed,
@@ -175,12 +180,12 @@ impl<S: Storage> Chosen<S> {
         storage: &Arc<S>,
         files: &Files,
         mode: RecoveryMode,
-        Snapshots { tables, others: stale_snapshots, staged }: Snapshots<S>,
+        Snapshots { tables, others: stale_snapshots, left_out, staged }: Snapshots<S>,
     ) -> Result<Self> {
         let covered = tables.last().map_or(0, Table::sequence);
         let memtable = Memtable::default();
         let replayed = replay(&**storage, files, covered, mode, &memtable).await?;
-        Ok(Self { tables, stale_snapshots, staged, memtable, replayed })
+        Ok(Self { tables, stale_snapshots, left_out, staged, memtable, replayed })
     }
 }
 
@@ -306,26 +311,37 @@ async fn open_verified<S: Storage>(
     }
 }
 
-/// Removes the files that the snapshots `tables` have replaced, but for the segments `kept`.
+/// What the snapshots that count have replaced.
+struct Stale<'f> {
+    snapshots: &'f [String],
+    /// Those of them that nothing was ever built on.
+    left_out: &'f [String],
+    /// Segments that stay for a while.
+    kept: &'f [Segment],
+}
+
+/// Removes the files that the snapshots `tables` have replaced, after taking them into the archive if the past is kept.
 async fn remove_replaced<S: Storage>(
-    storage: &S,
+    storage: &Arc<S>,
     files: &Files,
     tables: &[Arc<Table<S>>],
-    stale_snapshots: &[String],
-    covered: u64,
-    kept: &[Segment],
+    stale: Stale<'_>,
+    archive: &Archive,
 ) -> Result<()> {
-    let mut stale_segments = files.stale_segments(covered);
-    stale_segments.retain(|name| kept.iter().all(|segment| segment.name != *name));
-    if stale_snapshots.is_empty() && stale_segments.is_empty() {
+    let mut segments = files.stale_segments(tables.first().map_or(0, |t| t.sequence()));
+    segments.retain(|name| stale.kept.iter().all(|segment| segment.name != *name));
+    if stale.snapshots.is_empty() && segments.is_empty() {
         return Ok(());
     }
     for table in tables {
         // A process can be killed between writing a snapshot and syncing it: it reads well, and may still be lost.
         storage.sync(table.name()).await?;
     }
-    for name in stale_snapshots.iter().chain(&stale_segments) {
-        remove_if_there(storage, name).await?;
+    for name in stale.snapshots.iter().chain(&segments) {
+        if !stale.left_out.contains(name) {
+            archive.take_in(storage, name).await?;
+        }
+        remove_if_there(&**storage, name).await?;
     }
     Ok(())
 }
@@ -348,6 +364,18 @@ pub(crate) async fn is_being_written<S: Storage>(storage: &S, report: &Recovery)
         Ok(now) => segment::without_zero_tail(&now).len() as u64 != torn.bytes,
         Err(_) => true,
     }
+}
+
+/// Whether what was found damaged may have been a line that another process was just writing: it is whole by now, or it has
+/// zeros in it, as a page has for a moment.
+pub(crate) async fn is_half_written<S: Storage>(storage: &S, error: &Error) -> bool {
+    let (Some(name), Some(offset)) = (error.file(), error.offset()) else { return false };
+    if error.kind() != ErrorKind::Corrupt || segment::parse_name(name).is_none() {
+        return false;
+    }
+    let behind = storage.read_at(name, offset, 64 << 10).await.unwrap_or_default();
+    let line = behind.split(|b| *b == b'\n').next().unwrap_or_default();
+    line::decode(line).is_ok() || line.contains(&0) && !segment::only_zeros(line)
 }
 
 fn check_identity<S: Storage>(tables: &[Arc<Table<S>>], replayed: &Replayed) -> Result<()> {

@@ -138,7 +138,7 @@ fn followed_by(bytes: &[u8], next: &Header) -> Option<Header> {
     let bytes = bytes.get(..usize::try_from(next.previous_len).ok()?)?;
     let chain = Chain { next: header.first, previous: header.previous };
     let end = segment::walk(bytes, header_len, chain, |_| {});
-    let complete = end.damage.is_none() && end.valid_len == bytes.len() && header.first < next.first;
+    let complete = end.damage.is_none() && end.valid_len == bytes.len();
     (complete && end.chain == Chain { next: next.first, previous: next.previous }).then_some(header)
 }
 

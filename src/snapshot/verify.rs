@@ -16,6 +16,11 @@ use std::ops::Bound;
 
 const EVERYTHING: KeyRange = (Bound::Unbounded, Bound::Unbounded);
 
+/// Is given an entry's key, sequence number and value. Not generic, so that what walks is compiled once.
+pub(crate) type OnEntry<'f> = dyn FnMut(&[u8], u64, Option<&[u8]>) + Send + 'f;
+/// Is given what is wrong.
+pub(crate) type OnProblem<'f> = dyn FnMut(Error) + Send + 'f;
+
 /// What the walk has seen so far.
 #[derive(Default)]
 struct Seen {
@@ -44,7 +49,7 @@ impl<S: Storage> Table<S> {
     }
 
     /// Like [`verify`](Self::verify), but goes on after a problem and reports every one.
-    pub(crate) async fn check(&self, problem: &mut impl FnMut(Error)) {
+    pub(crate) async fn check(&self, problem: &mut OnProblem<'_>) {
         self.salvage(&mut |_, _, _| (), problem).await;
     }
 
@@ -52,8 +57,8 @@ impl<S: Storage> Table<S> {
     /// damage goes to `on_problem`. Returns what was found.
     pub(crate) async fn salvage(
         &self,
-        on_entry: &mut impl FnMut(&[u8], u64, Option<&[u8]>),
-        on_problem: &mut impl FnMut(Error),
+        on_entry: &mut OnEntry<'_>,
+        on_problem: &mut OnProblem<'_>,
     ) -> Summary {
         let mut problems = 0_u64;
         let (seen, drops) = self
@@ -84,11 +89,7 @@ impl<S: Storage> Table<S> {
     }
 
     /// Everything but the sums. Returns what was seen, and the drops section.
-    async fn walk(
-        &self,
-        on_entry: &mut impl FnMut(&[u8], u64, Option<&[u8]>),
-        on_problem: &mut impl FnMut(Error),
-    ) -> (Seen, Vec<u8>) {
+    async fn walk(&self, on_entry: &mut OnEntry<'_>, on_problem: &mut OnProblem<'_>) -> (Seen, Vec<u8>) {
         let mut seen = Seen { reached: HEADER_LEN as u64, ..Seen::default() };
         if let Err(problem) = self.check_ends().await {
             on_problem(problem);
@@ -154,8 +155,8 @@ impl<S: Storage> Table<S> {
         path: &Path,
         child: Child,
         seen: &mut Seen,
-        on_entry: &mut impl FnMut(&[u8], u64, Option<&[u8]>),
-        on_problem: &mut impl FnMut(Error),
+        on_entry: &mut OnEntry<'_>,
+        on_problem: &mut OnProblem<'_>,
     ) {
         let len = child.values_len + child.block_len;
         seen.reached = seen.reached.saturating_add(len);

@@ -2,6 +2,8 @@
 //!
 //! All of it works in a dedicated worker only.
 
+#[cfg(feature = "js")]
+pub(crate) mod blob;
 pub(crate) mod connection;
 pub(crate) mod failure;
 pub(crate) mod patience;

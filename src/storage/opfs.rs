@@ -7,9 +7,11 @@
 
 #![allow(clippy::cast_sign_loss, clippy::cast_precision_loss)] // Lengths in JavaScript are numbers.
 
+mod buckets;
 mod directory;
 mod journal;
 
+pub use buckets::{Buckets, OpfsJournal};
 pub use journal::IndexedDbJournal;
 
 use super::browser::connection::Asked;
@@ -27,11 +29,12 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{FileSystemReadWriteOptions, FileSystemSyncAccessHandle};
 
+pub(super) use buckets::{erase, has_buckets};
 pub(super) use directory::{available, list};
 pub(super) use journal::USED;
 
 /// A storage in OPFS, with a journal in `IndexedDB` beside it.
-pub type OpfsStorage = PooledStorage<OpfsFiles, IndexedDbJournal>;
+pub type OpfsStorage = PooledStorage<OpfsFiles, OpfsJournal>;
 
 /// The slots of one database.
 pub struct OpfsFiles {
@@ -57,11 +60,6 @@ impl OpfsFiles {
         let directory = Directory::find(name).await?;
         let patience = || RefCell::new(Patience::new(patience));
         Ok(directory.map(|directory| Self { directory, handles: RefCell::default(), patience: patience() }))
-    }
-
-    /// Whether the slots that are open hold nothing, and there are no others than the first.
-    pub(super) async fn is_empty(&self) -> Result<bool> {
-        Ok(self.directory.slots().await?.iter().all(|slot| *slot == 0) && self.len(0)? == 0)
     }
 
     /// Removes all slots, which must be open here, and the directory unless something else is in it.

@@ -21,8 +21,9 @@ mod opening;
 mod parts;
 mod table;
 mod turn;
+mod twin;
 
-pub use parts::{Clock, Journal, JournalEdit, SlotFiles};
+pub use parts::{Clock, Copies, Journal, JournalEdit, SlotFiles};
 
 use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,6 +32,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) use table::check as certain;
 use table::{SPARES, Slot, Table};
 pub(super) use turn::Turn;
+pub use twin::TwinJournal;
 
 /// A [`Storage`] in a pool of slot files, with a journal beside it.
 pub struct PooledStorage<F: SlotFiles, J: Journal> {

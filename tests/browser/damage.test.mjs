@@ -107,6 +107,31 @@ describe('in OPFS', { concurrency: true }, () => {
     await page.close();
   });
 
+  test('a file that is cut to nothing, or removed, is corruption', { timeout: PATIENCE }, async () => {
+    const page = await crashed('cut');
+    for (const removed of [false, true]) {
+      await page.evaluate(async removed => {
+        const opfs = await import('/tests/page/opfs.mjs');
+        window.kept ??= await opfs.logWith('cut', 'text of k19');
+        if (!removed) return opfs.resize(kept.file, 0);
+        const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('cut');
+        return folder.removeEntry(kept.file.handle.name);
+      }, removed);
+      const { code, message } = await look(page, 'cut', 'opfs');
+      equal(code, 'corrupt');
+      ok(/slot \d/.test(message), message);
+    }
+    await page.evaluate(async () => {
+      const opfs = await import('/tests/page/opfs.mjs');
+      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('cut');
+      const handle = await folder.getFileHandle(kept.file.handle.name, { create: true });
+      await opfs.resize({ handle }, 0);
+      await opfs.put({ handle }, 0, kept.bytes);
+    });
+    same((await look(page, 'cut', 'opfs')).keys, written, 'nothing was lost');
+    await page.close();
+  });
+
   test('a young database is whole whatever becomes of its files', { timeout: PATIENCE }, async () => {
     let page = await openTab(browser, server);
     await page.evaluate(async keys => {

@@ -2,7 +2,8 @@
 
 import { after, afterEach, before, describe, test } from 'node:test';
 import { ok, strictEqual as equal } from 'node:assert';
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killAll, newProfile, startChromium, PATIENCE } from './harness/chromium.mjs';
 import { keep, SOAK } from './harness/figures.mjs';
@@ -16,6 +17,44 @@ let server;
 before(async () => { server = await serve(); });
 after(() => server?.close());
 afterEach(killAll);
+
+/** What Chromium throws away when it takes a log of its own for damaged, as a power cut may leave one. */
+describe('a database in OPFS that is seconds old', () => {
+  const folders = async profile => {
+    const inDefault = join(profile, 'Default');
+    const buckets = (await readdir(join(inDefault, 'WebStorage'), { withFileTypes: true })).filter(entry => entry.isDirectory());
+    return {
+      indexedDb: join(inDefault, 'IndexedDB'),
+      opfs: join(inDefault, 'File System'),
+      buckets: buckets.map(({ name }) => join(inDefault, 'WebStorage', name)),
+    };
+  };
+  const losses = {
+    'the IndexedDB of its origin': ({ indexedDb }) => [indexedDb],
+    'one bucket, and the names of its files': ({ opfs, buckets }) => [opfs, buckets[0]],
+    'the other one, the names of its files, and the IndexedDB of its origin': ({ indexedDb, opfs, buckets }) => [indexedDb, opfs, buckets[1]],
+  };
+  for (const [what, choose] of Object.entries(losses)) {
+    test(`is whole without ${what}`, { timeout: PATIENCE * 2 }, async () => {
+      const profile = await newProfile();
+      let browser = await startChromium({ profile });
+      const channel = encodeURIComponent(what);
+      await startWork(await openTab(browser, server), { database: 'new', storage: 'opfs', channel });
+      while (acknowledged(server, channel) < 120) await sleep(5);
+      await browser.kill();
+      const there = await folders(profile);
+      equal(there.buckets.length, 2, 'the journal is in two buckets');
+      for (const folder of choose(there)) await rm(folder, { recursive: true });
+      for (let round = 0; round < 2; round += 1) {
+        browser = await startChromium({ profile });
+        const { verdict, error } = await judgeIn(await openTab(browser, server), { database: 'new', storage: 'opfs', acknowledged: acknowledged(server, channel) });
+        equal(verdict, 'intact', error);
+        await browser.kill();
+      }
+      await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    });
+  }
+});
 
 for (const storage of ['opfs', 'indexeddb']) {
   describe(storage, () => {

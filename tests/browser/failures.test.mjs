@@ -224,4 +224,19 @@ describe('a worker that ends', () => {
       await page.close();
     });
   }
+
+  test('at a trap in the engine is told with its place, and costs nothing', { timeout: PATIENCE * 2 }, async () => {
+    const page = await openTab(browser, server);
+    const trapped = await page.evaluate(async () => {
+      window.db = await pumice.open('trapped', { workerUrl: '/tests/page/trapping_worker.mjs' });
+      await db.collection('notes').put('a', 1);
+      return db.stats().then(() => 'done', error => ({ typed: error instanceof pumice.PumiceError, code: error.code, message: error.message }));
+    });
+    equal(trapped.code, 'io', trapped);
+    ok(trapped.typed && /worker was lost 5 times .*crashed: RuntimeError: unreachable at wasm-function\[\d+\]:0x/.test(trapped.message), trapped.message);
+    await page.close();
+    const other = await openTab(browser, server);
+    equal(await other.evaluate(async () => (await pumice.open('trapped')).collection('notes').get('a')), 1);
+    await other.close();
+  });
 });

@@ -75,7 +75,7 @@ fn damage_is_found_and_named() {
     let ran = run(&["verify", db, "--json"]);
     assert_eq!(ran.code, Some(1));
     let json: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!(json["sound"], false);
+    assert_eq!((&json["sound"], &json["more_damage"]), (&false.into(), &0.into()));
     assert!(json["damage"][0]["file"].as_str().unwrap().contains(".log"), "{json}");
     assert!(json["damage"][0]["offset"].is_u64() && json["damage"][0]["message"].is_string(), "{json}");
     let log = run(&["log", db]);

@@ -10,7 +10,9 @@ mod documents;
 mod load;
 mod load_documents;
 mod moltendb;
+mod past;
 mod refusals;
+mod repair;
 mod restore;
 
 use std::collections::BTreeMap;

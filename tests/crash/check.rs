@@ -3,8 +3,8 @@
 use crate::disk::{Disk, State};
 use crate::recording::{Effect, Remains};
 use crate::workload::{Driver, History, Model, options, put};
-use pumice::blocking::Db;
-use pumice::{ErrorKind, Storage};
+use pumice::blocking::{Db, ReadView};
+use pumice::{ErrorKind, Moment, Storage};
 
 /// Why a state is not what was promised.
 pub type Verdict<T> = Result<T, String>;
@@ -41,22 +41,7 @@ fn holds_a_prefix<S: Storage>(db: &Db<S>, history: &History, acknowledged: usize
 }
 
 fn holds<S: Storage>(db: &Db<S>, model: &Model) -> Verdict<()> {
-    let mut wanted = model.iter();
-    let mut wrong = None;
-    let walked = db.read_view().for_each_of_all_raw(|c, k, v| {
-        let next = wanted.next();
-        if wrong.is_none() && next.is_none_or(|((wc, wk), wv)| (&**wc, &**wk, &**wv) != (c, k, v)) {
-            wrong = Some(format!("{c}/{k} = {v:.60}, but {next:.60?} was written"));
-        }
-        Ok(())
-    });
-    walked.map_err(|error| format!("a scan failed: {error}"))?;
-    if let Some(wrong) = wrong {
-        return Err(wrong);
-    }
-    if let Some(missing) = wanted.next() {
-        return Err(format!("missing: {missing:.100?}"));
-    }
+    shows(&db.read_view(), model)?;
     let stats = db.stats().map_err(|error| format!("counting failed: {error}"))?;
     if stats.documents != model.len() as u64 {
         return Err(format!("{} documents counted, {} there", stats.documents, model.len()));
@@ -69,6 +54,40 @@ fn holds<S: Storage>(db: &Db<S>, model: &Model) -> Verdict<()> {
         }
     }
     Ok(())
+}
+
+/// Where the past is kept, every moment of it is as it was.
+fn has_its_past<S: Storage>(db: &Db<S>, history: &History) -> Verdict<()> {
+    if db.retention().is_none() {
+        return Ok(());
+    }
+    // Before the first write there is nothing to go back to.
+    for (sequence, model) in history.writes.iter().skip(1) {
+        let view = db.read_view_at(Moment::Sequence(*sequence));
+        let view = view.map_err(|error| format!("the past after record {sequence}: {error}"))?;
+        shows(&view, model).map_err(|wrong| format!("the past after record {sequence}: {wrong}"))?;
+    }
+    Ok(())
+}
+
+fn shows<S: Storage>(view: &ReadView<S>, model: &Model) -> Verdict<()> {
+    let mut wanted = model.iter();
+    let mut wrong = None;
+    let walked = view.for_each_of_all_raw(|c, k, v| {
+        let next = wanted.next();
+        if wrong.is_none() && next.is_none_or(|((wc, wk), wv)| (&**wc, &**wk, &**wv) != (c, k, v)) {
+            wrong = Some(format!("{c}/{k} = {v:.60}, but {next:.60?} was written"));
+        }
+        Ok(())
+    });
+    walked.map_err(|error| format!("a scan failed: {error}"))?;
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    match wanted.next() {
+        Some(missing) => Err(format!("missing: {missing:.100?}")),
+        None => Ok(()),
+    }
 }
 
 fn is_sound<S: Storage>(db: &Db<S>) -> Verdict<()> {
@@ -106,6 +125,7 @@ pub fn write(
     driver.acknowledge();
     driver.send_again(&history.sent, answered)?;
     is_sound(driver.db())?;
+    has_its_past(driver.db(), driver.history())?;
     only_needed_files(&driver)?;
     keeps_what_it_set_aside(disk, &driver)?;
     if compact == Compact::AtOnce {
@@ -129,6 +149,7 @@ pub fn write(
     let last = driver.history().last();
     holds_a_prefix(driver.db(), driver.history(), last)?;
     is_sound(driver.db())?;
+    has_its_past(driver.db(), driver.history())?;
     only_needed_files(&driver)?;
     driver.put("after", "reopening", write);
     let (effects, history) = driver.finish();

@@ -185,7 +185,8 @@ fn guarded<T>(check: impl FnOnce() -> check::Verdict<T>) -> check::Verdict<T> {
     })
 }
 
-fn hash(state: &State, acknowledged: usize) -> u64 {
+/// What tells a state apart from others, and from itself with other promises.
+pub fn hash(state: &State, acknowledged: usize) -> u64 {
     state.iter().fold(acknowledged as u64, |hash, (name, bytes)| {
         let file = xxh3_64(name.as_bytes()) ^ digest(bytes).rotate_left(21);
         hash.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ file

@@ -5,7 +5,7 @@ use crate::recording::{Effect, Opened, RecordingStorage};
 use crate::support::block_on;
 use crate::support::snapshots::{SnapshotBytes, export};
 use pumice::blocking::{Db, ReadView};
-use pumice::{Answer, Batch, Durability, Environment, MemoryStorage, Options, Origin, Result};
+use pumice::{Answer, Batch, Durability, Environment, MemoryStorage, Options, Origin, Result, Retention};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -361,6 +361,11 @@ impl Driver {
             }
             std::thread::sleep(Duration::from_micros(200));
         }
+    }
+
+    /// Sets how much of the past is kept. Where all of it is to be, that comes before the first write.
+    pub fn keep(&mut self, retention: Option<Retention>) {
+        self.db().set_retention(retention).unwrap();
     }
 
     pub fn hold_view(&mut self) {

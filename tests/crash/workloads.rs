@@ -2,6 +2,8 @@
 
 #[path = "workloads_more.rs"]
 mod more;
+#[path = "workloads_past.rs"]
+mod past;
 
 use crate::workload::{Driver, Edit, options, put, text};
 
@@ -64,6 +66,12 @@ pub const ALL: &[Workload] = &[
     ("sent_around_reopening", more::sent_around_reopening),
     ("sent_in_a_full_buffer", more::sent_in_a_full_buffer),
     ("sent_beside_runs", more::sent_beside_runs),
+    ("past_kept", past::kept),
+    ("past_kept_by_runs", past::kept_by_runs),
+    ("past_kept_around_reopening", past::kept_around_reopening),
+    ("past_kept_over_imports", past::kept_over_imports),
+    ("past_kept_beside_views", past::kept_beside_views),
+    ("past_let_go", past::let_go),
     ("import_over_documents", more::import_over_documents),
     ("import_into_nothing", more::import_into_nothing),
     ("import_nothing", more::import_nothing),

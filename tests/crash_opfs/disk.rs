@@ -2,7 +2,10 @@
 //!
 //! A slot file whose name is less than a minute old may be gone, with everything in it, whatever was flushed. What was
 //! written or cut since the last flush may be there or not, block by block and torn within one, and the length apart from it.
-//! Transactions of the journal are durable when they return; one that has not may be there as a whole, or not at all.
+//! Transactions of the journal are durable when they return; one that has not may be there as a whole, or not at all, and
+//! of a journal in two copies it may have cost all of the copy that it went to (Chromium throws a store away whose log was torn).
+//! A copy that was there when the power was cut before may be lost like that whenever something was written to it since, or
+//! that alone. The removal of a copy may be undone for a minute.
 
 use crate::chance::{Chance, Thoroughness};
 use crate::recording::{Effect, Remains};
@@ -52,7 +55,8 @@ pub fn digest(bytes: &Bytes) -> u64 {
     bytes.digest
 }
 
-/// One state that a crash may leave: slots as `slot/{number}`, entries of the journal as `journal/{key}`.
+/// One state that a crash may leave: slots as `slot/{number}`, entries of the journal as `journal/{key}`, those of its copies as
+/// `copy-{number}/{key}`, each copy as `copy-{number}/.` too, and that there are to be copies as `copies`.
 pub type State = Vec<(Arc<str>, Bytes)>;
 
 /// How long a name is in danger.
@@ -75,7 +79,7 @@ impl Faults {
     pub fn hides(self, change: &Change) -> bool {
         match change {
             Change::Flush(_) => self == Self::Flush,
-            Change::Commit(_) | Change::Committed => self == Self::Journal,
+            Change::Commit(..) | Change::Committed(_) => self == Self::Journal,
             _ => false,
         }
     }
@@ -86,13 +90,36 @@ pub struct Disk {
     slots: BTreeMap<u32, Slot>,
     /// Names that were made at that time.
     made: BTreeMap<u32, u64>,
-    journal: BTreeMap<String, Content>,
-    /// A transaction that has not returned.
-    committing: Option<Arc<[JournalEdit]>>,
+    journals: Journals,
+    /// A transaction that has not returned, and on what.
+    committing: Option<(Option<u64>, Arc<[JournalEdit]>)>,
+    /// Copies as the last power cut left them, to which something was written since.
+    rewritten: BTreeMap<u64, Entries>,
+    /// Copies as the last power cut left them.
+    left: BTreeMap<u64, Entries>,
+    /// Removed copies, and when that was.
+    removed: BTreeMap<u64, (u64, Entries)>,
     now: u64,
     /// Milliseconds that go by with each acknowledgement.
     pub pace: u64,
     pub faults: Faults,
+}
+
+type Entries = BTreeMap<String, Content>;
+
+/// What the journals hold.
+#[derive(Clone, Default)]
+struct Journals {
+    /// Whether there are to be copies.
+    twin: bool,
+    one: Entries,
+    copies: BTreeMap<u64, Entries>,
+}
+
+impl Journals {
+    fn of(&mut self, copy: Option<u64>) -> &mut Entries {
+        copy.map_or(&mut self.one, |copy| self.copies.entry(copy).or_default())
+    }
 }
 
 /// The parts as a session finds them.
@@ -102,14 +129,26 @@ pub fn parts(state: &State) -> Parts {
         let content = Content::Shared(Arc::clone(&bytes.bytes));
         match name.split_once('/') {
             Some(("slot", number)) => drop(parts.slots.insert(number.parse().unwrap(), content)),
-            Some((_, key)) => drop(parts.journal.insert(key.replace(':', "/"), content)),
-            None => unreachable!("{name}"),
+            Some(("journal", key)) => drop(parts.journal.insert(key.replace(':', "/"), content)),
+            Some((copy, key)) => {
+                let copy = copy.strip_prefix("copy-").unwrap().parse().unwrap();
+                let entries: &mut Entries = parts.copies.entry(copy).or_default();
+                if key != "." {
+                    entries.insert(key.replace(':', "/"), content);
+                }
+            }
+            None => parts.twin = true,
         }
     }
     parts
 }
 
 impl Disk {
+    /// An empty disk for a storage whose journal is in two copies, or not.
+    pub fn empty(twin: bool) -> Self {
+        Self { journals: Journals { twin, ..Journals::default() }, ..Self::default() }
+    }
+
     /// A disk on which all of `state` is durable.
     pub fn settled(state: &State) -> Self {
         let parts = parts(state);
@@ -118,7 +157,8 @@ impl Disk {
         let pace = [0, 16_000, 61_000][state.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() % 3];
         Self {
             slots: parts.slots.iter().map(|(number, content)| (*number, slot(content))).collect(),
-            journal: parts.journal,
+            left: parts.copies.clone(),
+            journals: Journals { twin: parts.twin, one: parts.journal, copies: parts.copies },
             pace,
             ..Self::default()
         }
@@ -140,7 +180,7 @@ impl Disk {
     /// The state that a killed process leaves.
     pub fn all(&self) -> State {
         let slots = self.slots.iter().map(|(number, slot)| (slot_name(*number), slot.visible()));
-        slots.chain(entries(&self.journal)).collect()
+        slots.chain(entries(&self.journals)).collect()
     }
 
     pub fn apply(&mut self, effect: &Effect) {
@@ -156,17 +196,31 @@ impl Disk {
             }
             Effect::Changed(Change::Truncate(slot, len)) => self.slot(*slot).truncate(*len as usize),
             Effect::Changed(Change::Flush(slot)) => self.slot(*slot).flush(),
-            Effect::Changed(Change::Commit(edits)) => self.committing = Some(Arc::clone(edits)),
-            Effect::Changed(Change::Committed) => {
-                if let Some(edits) = self.committing.take() {
-                    apply(&mut self.journal, &edits);
+            Effect::Changed(Change::Commit(copy, edits)) => {
+                if let Some(copy) = copy
+                    && let Some(left) = self.left.remove(copy)
+                {
+                    self.rewritten.insert(*copy, left);
                 }
+                self.committing = Some((*copy, Arc::clone(edits)));
+            }
+            Effect::Changed(Change::Committed(copy)) => {
+                if let Some((_, edits)) = self.committing.take() {
+                    apply(self.journals.of(*copy), &edits);
+                }
+            }
+            Effect::Changed(Change::OpenCopy(copy)) => drop(self.journals.of(Some(*copy))),
+            Effect::Changed(Change::RemoveCopy(copy)) => {
+                let entries = self.journals.copies.remove(copy).unwrap_or_default();
+                self.removed.insert(*copy, (self.now, entries));
+                self.rewritten.remove(copy);
             }
             Effect::Passed(millis) => {
                 self.now += millis;
                 if self.faults != Faults::Names {
                     self.made.retain(|_, made| self.now - *made < DANGER);
                 }
+                self.removed.retain(|_, (removed, _)| self.now - *removed < DANGER);
             }
             Effect::Acknowledged(_) => {}
         }
@@ -200,15 +254,43 @@ impl Disk {
                 (*number, fates)
             })
             .collect();
-        let after = self.committing.as_ref().map(|edits| {
-            let mut journal = self.journal.clone();
-            apply(&mut journal, edits);
-            journal
-        });
-        for journal in [Some(&self.journal), after.as_ref()].into_iter().flatten() {
-            let moment = Moment { fates: &fates, made: self.made.keys().copied().collect(), journal };
+        for journals in &self.fates_of_journals(chance) {
+            let moment = Moment { fates: &fates, made: self.made.keys().copied().collect(), journals };
             moment.states(chance, visit);
         }
+    }
+
+    /// What the journals may hold.
+    fn fates_of_journals(&self, chance: &mut Chance) -> Vec<Journals> {
+        let mut fates = vec![self.journals.clone()];
+        if let Some((copy, edits)) = &self.committing {
+            let mut after = self.journals.clone();
+            apply(after.of(*copy), edits);
+            fates.push(after);
+            if copy.is_some() {
+                let mut lost = self.journals.clone();
+                lost.of(*copy).clear();
+                fates.push(lost);
+            }
+        }
+        if self.rewritten.is_empty() && self.removed.is_empty() {
+            return fates;
+        }
+        let mut odd = fates[chance.below(fates.len())].clone();
+        for (copy, left) in &self.rewritten {
+            match chance.below(3) {
+                0 => drop(odd.copies.insert(*copy, Entries::new())),
+                1 => drop(odd.copies.insert(*copy, left.clone())),
+                _ => {}
+            }
+        }
+        for (copy, (_, entries)) in &self.removed {
+            if chance.below(2) == 0 {
+                odd.copies.insert(*copy, entries.clone());
+            }
+        }
+        fates.push(odd);
+        fates
     }
 }
 
@@ -218,14 +300,14 @@ struct Moment<'a> {
     fates: &'a [(u32, Vec<Bytes>)],
     /// The slots that may be gone.
     made: Vec<u32>,
-    journal: &'a BTreeMap<String, Content>,
+    journals: &'a Journals,
 }
 
 impl Moment<'_> {
     fn states(&self, chance: &mut Chance, visit: &mut impl FnMut(&State, &str)) {
         let mut state: State =
             self.fates.iter().map(|(number, _)| (slot_name(*number), Vec::new().into())).collect();
-        state.extend(entries(self.journal));
+        state.extend(entries(self.journals));
         let mut choice = vec![0; self.fates.len()];
         let mut emit = |choice: &[usize], gone: &BTreeSet<u32>, label: &str| {
             for (place, ((_, fates), chosen)) in self.fates.iter().zip(choice).enumerate() {
@@ -289,13 +371,21 @@ fn slot_name(number: u32) -> Arc<str> {
     format!("slot/{number:03}").into()
 }
 
-fn entries(journal: &BTreeMap<String, Content>) -> impl Iterator<Item = (Arc<str>, Bytes)> + '_ {
-    // No `/`, so that the entries of a failure can be kept as files.
-    journal.iter().map(|(key, content)| {
-        let bytes = match content {
-            Content::Shared(bytes) => Arc::clone(bytes),
-            Content::Own(bytes) => bytes.as_slice().into(),
-        };
-        (format!("journal/{}", key.replace('/', ":")).into(), bytes.into())
-    })
+fn entries(journals: &Journals) -> impl Iterator<Item = (Arc<str>, Bytes)> + '_ {
+    let one = journals.one.iter().map(|(key, content)| entry("journal", key, content));
+    let copies = journals.copies.iter().flat_map(|(number, entries)| {
+        let folder = format!("copy-{number:03}");
+        let itself = (format!("{folder}/.").into(), Vec::new().into());
+        std::iter::once(itself).chain(entries.iter().map(move |(key, content)| entry(&folder, key, content)))
+    });
+    one.chain(copies).chain(journals.twin.then(|| ("copies".into(), Vec::new().into())))
+}
+
+/// No `/` in the key, so that the entries of a failure can be kept as files.
+fn entry(folder: &str, key: &str, content: &Content) -> (Arc<str>, Bytes) {
+    let bytes = match content {
+        Content::Shared(bytes) => Arc::clone(bytes),
+        Content::Own(bytes) => bytes.as_slice().into(),
+    };
+    (format!("{folder}/{}", key.replace('/', ":")).into(), bytes.into())
 }

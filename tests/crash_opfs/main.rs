@@ -53,8 +53,8 @@ enum Begin {
 impl Begin {
     const ALL: [Self; 3] = [Self::Fresh, Self::Ageing, Self::Aged];
 
-    fn disk(self, faults: Faults) -> (Disk, History) {
-        let mut disk = Disk::default();
+    fn disk(self, faults: Faults, twin: bool) -> (Disk, History) {
+        let mut disk = Disk::empty(twin);
         disk.faults = faults;
         match self {
             Self::Fresh => (disk, History::new()),
@@ -75,25 +75,27 @@ impl Begin {
     }
 }
 
-fn effort() -> Effort {
-    if std::env::var_os("PUMICE_SOAK").is_some() {
-        Effort { write_one_in: 4, recover_one_in: 8 }
-    } else {
-        Effort { write_one_in: 32, recover_one_in: 800 }
+/// With two copies there are several times as many states.
+fn effort(twin: bool) -> Effort {
+    match (std::env::var_os("PUMICE_SOAK").is_some(), twin) {
+        (true, _) => Effort { write_one_in: 4, recover_one_in: 8 },
+        (false, false) => Effort { write_one_in: 32, recover_one_in: 800 },
+        (false, true) => Effort { write_one_in: 64, recover_one_in: 1600 },
     }
 }
 
-fn explore(name: &str, age: Begin, faults: Faults, body: fn(&mut Driver)) -> Tally {
+fn explore(name: &str, age: Begin, twin: bool, faults: Faults, body: fn(&mut Driver)) -> Tally {
     let begun = Instant::now();
-    let (disk, history) = age.disk(faults);
+    let (disk, history) = age.disk(faults, twin);
     let mut driver = Driver::open(&disk, history, options()).unwrap();
     body(&mut driver);
     let (effects, history) = driver.finish();
-    let mut explorer = Explorer::new(effort(), name.len() as u64);
+    let mut explorer = Explorer::new(effort(twin), name.len() as u64);
     explorer.explore_from(disk, &effects, &history);
     let mut tally = explorer.tally;
     println!(
-        "{name:38} {age:8?} {:4} effects {:8} states {:7} different {:6} written {:7} of recoveries {:5.1} s",
+        "{name:38} {age:8?} {} {:4} effects {:8} states {:7} different {:6} written {:7} of recoveries {:5.1} s",
+        if twin { "two copies" } else { "one journal" },
         effects.len(),
         tally.states,
         tally.read,
@@ -113,6 +115,7 @@ fn no_crash_loses_what_was_acknowledged_or_leaves_slots_that_do_not_open() {
         .chain(ageing::ALL)
         .filter(|(name, _)| name.contains(&only))
         .flat_map(|(name, body)| Begin::ALL.map(|begin| (name, begin, body)))
+        .flat_map(|(name, begin, body)| [false, true].map(|twin| (name, begin, twin, body)))
         .collect();
     let next = AtomicUsize::new(0);
     let total = Mutex::new(Tally::default());
@@ -120,8 +123,8 @@ fn no_crash_loses_what_was_acknowledged_or_leaves_slots_that_do_not_open() {
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while let Some((name, begin, body)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let tally = explore(name, *begin, Faults::None, **body);
+                while let Some((name, begin, twin, body)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let tally = explore(name, *begin, *twin, Faults::None, **body);
                     total.lock().unwrap().add(&tally);
                 }
             });
@@ -151,15 +154,17 @@ fn parts_that_break_their_promises_are_found_out() {
         d.compact();
         d.put("c", 2, 2);
     };
-    for (begin, faults) in [
-        (Begin::Fresh, Faults::Journal),
-        (Begin::Ageing, Faults::Journal),
-        (Begin::Aged, Faults::Flush),
-        (Begin::Aged, Faults::Names),
-    ] {
-        let tally = explore("two_puts", begin, faults, two_puts);
-        assert!(!tally.failures.is_empty(), "{faults:?} with {begin:?} went unnoticed");
+    for twin in [false, true] {
+        for (begin, faults) in [
+            (Begin::Fresh, Faults::Journal),
+            (Begin::Ageing, Faults::Journal),
+            (Begin::Aged, Faults::Flush),
+            (Begin::Aged, Faults::Names),
+        ] {
+            let tally = explore("two_puts", begin, twin, faults, two_puts);
+            assert!(!tally.failures.is_empty(), "{faults:?} with {begin:?} went unnoticed");
+        }
+        let tally = explore("two_puts", Begin::Aged, twin, Faults::None, two_puts);
+        assert!(tally.failures.is_empty(), "{}", tally.failures.join("\n"));
     }
-    let tally = explore("two_puts", Begin::Aged, Faults::None, two_puts);
-    assert!(tally.failures.is_empty(), "{}", tally.failures.join("\n"));
 }

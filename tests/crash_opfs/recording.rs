@@ -2,7 +2,7 @@
 
 use crate::disk::{Disk, State, parts};
 use crate::support::block_on;
-use crate::support::medium::{Change, Medium};
+use crate::support::medium::{Change, EitherJournal, Medium};
 use pumice::pool::PooledStorage;
 use pumice::{Error, ErrorKind, Result, Storage};
 use std::fmt;
@@ -25,7 +25,9 @@ impl fmt::Display for Effect {
             Self::Changed(Change::Write(slot, offset, bytes)) => {
                 write!(f, "write of {} at {offset} of slot {slot}", bytes.len())
             }
-            Self::Changed(Change::Commit(edits)) => write!(f, "begin of a transaction of {}", edits.len()),
+            Self::Changed(Change::Commit(copy, edits)) => {
+                write!(f, "begin of a transaction of {} on {copy:?}", edits.len())
+            }
             Self::Changed(other) => write!(f, "{other:?}"),
             Self::Passed(millis) => write!(f, "{millis} ms"),
             Self::Acknowledged(write) => write!(f, "acknowledgement of write {write}"),
@@ -33,7 +35,7 @@ impl fmt::Display for Effect {
     }
 }
 
-type Pool = PooledStorage<Medium, Medium>;
+type Pool = PooledStorage<Medium, EitherJournal>;
 
 /// A pooled storage, as a database opened on it gets it.
 #[derive(Clone)]
@@ -44,7 +46,7 @@ pub struct Opened {
 
 impl Opened {
     fn new(medium: Medium, read_only: bool, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Result<Self> {
-        let pool = block_on(PooledStorage::open(medium.clone(), medium, clock))?;
+        let pool = block_on(PooledStorage::open(medium.clone(), EitherJournal::new(medium), clock))?;
         Ok(Self { pool: Arc::new(pool), read_only })
     }
 
@@ -185,7 +187,10 @@ impl RecordingStorage {
 
     /// How many entries the journal has.
     pub fn journalled(&self) -> usize {
-        self.medium.parts().journal.len()
+        let parts = self.medium.parts();
+        // Each copy has a mark besides.
+        let copied = parts.copies.values().map(|entries| entries.len().saturating_sub(1));
+        parts.journal.len() + copied.max().unwrap_or_default()
     }
 
     /// Puts a file there that the database knows nothing of.

@@ -17,6 +17,8 @@ mod end_mark;
 mod faults;
 mod feeds;
 mod golden;
+mod history;
+mod importing;
 mod interrupted;
 mod log_lines;
 mod losses;
@@ -29,4 +31,5 @@ mod submit;
 #[path = "../support/mod.rs"]
 mod support;
 mod transfer;
+mod twin;
 mod visible;

@@ -151,6 +151,38 @@ fn closing_does_not_wait_for_a_compaction_that_can_be_done_later() {
     assert_eq!(Db::open_with(storage, manual()).unwrap().stats().unwrap().documents, 16);
 }
 
+/// Counts what is appended to snapshots, and how often they are synced.
+#[derive(Default)]
+struct Written {
+    appends: AtomicUsize,
+    syncs: AtomicUsize,
+}
+
+impl Hook for Written {
+    fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
+        if name.ends_with(".snapshot") {
+            self.appends.fetch_add(usize::from(op == Op::Append), Ordering::SeqCst);
+            self.syncs.fetch_add(usize::from(op == Op::Sync), Ordering::SeqCst);
+        }
+        Verdict::Go
+    }
+}
+
+#[test]
+fn a_snapshot_is_written_in_large_pieces_and_synced_now_and_then() {
+    let written = Arc::new(Written::default());
+    let db = Db::open_with(Hooked::new(MemoryStorage::new(), &written), manual()).unwrap();
+    let text = "x".repeat(64 << 10);
+    for n in 0..20 << 4 {
+        db.collection("c").put(&n.to_string(), &text).unwrap();
+    }
+    db.compact().unwrap();
+    // Twenty mebibytes: in pieces of one, synced every eight, and at the end before the footer and behind it.
+    let (appends, syncs) = (written.appends.load(Ordering::SeqCst), written.syncs.load(Ordering::SeqCst));
+    assert!((18..=24).contains(&appends), "{appends} appends");
+    assert!((3..=5).contains(&syncs), "{syncs} syncs");
+}
+
 #[test]
 fn buffered_writes_are_not_synced_before_their_time() {
     let watch = Arc::new(Watch::default());

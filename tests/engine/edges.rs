@@ -241,3 +241,28 @@ fn the_longest_flush_interval_there_is_works() {
     db.collection("c").put("k", &1).unwrap();
     db.close().unwrap();
 }
+
+#[test]
+fn of_a_ruined_snapshot_the_first_places_are_told_and_the_others_counted() {
+    let dir = tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    let put_all = |batch: &mut pumice::Batch| {
+        (0..1234).try_for_each(|n| batch.put("c", &format!("k{n:04}"), &format!("text {n:04}")).map(drop))
+    };
+    db.batch(put_all).unwrap();
+    db.compact().unwrap();
+    db.close().unwrap();
+    drop(db);
+    let mut files = image(dir.path());
+    let snapshot = files.iter_mut().find(|(name, _)| name.ends_with(".snapshot")).unwrap().1;
+    for at in 0..snapshot.len() {
+        if snapshot[at..].starts_with(b"\"text ") {
+            snapshot[at + 1] = b'T';
+        }
+    }
+    let dir = directory(&files);
+    let found = pumice::blocking::verify(SyncDiskStorage::open_read_only(dir.path()).unwrap()).unwrap();
+    assert_eq!((found.is_sound(), found.damage.len(), found.more_damage), (false, 1000, 234));
+    let offsets: Vec<_> = found.damage.iter().map(|damage| damage.offset().unwrap()).collect();
+    assert!(offsets.is_sorted());
+}

@@ -1,12 +1,14 @@
 //! Guards against a closed database that loses its last writes and looks as if they had never been: the log cut at the
 //! end of a line, or its last files gone.
 
+use crate::support::hooked::{Hook, Hooked, Op, Verdict};
 use crate::support::image::{Image, directory, image};
 use crate::support::log_file::lines;
 use pumice::blocking::Db;
-use pumice::{ErrorKind, Options, RecoveryMode, SyncDiskStorage};
+use pumice::{Error, ErrorKind, Options, RecoveryMode, SyncDiskStorage};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::tempdir;
 
 const LOG: &str = "00000000000000000001.log";
@@ -148,4 +150,35 @@ fn each_close_leaves_one_mark_and_changes_nothing_when_nothing_was_written() {
     drop(db);
     assert_eq!(marks(dir.path()), ["00000000000000000011-1.end"]);
     assert_eq!(open(dir.path(), RecoveryMode::Strict).unwrap().sequence(), 11);
+}
+
+/// No mark can be made.
+struct NoMark;
+
+impl Hook for NoMark {
+    fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
+        if op == Op::Create && name.ends_with(".end") {
+            return Verdict::Fail(Error::new(ErrorKind::Full, "no room"));
+        }
+        Verdict::Go
+    }
+}
+
+#[test]
+fn a_close_that_only_failed_to_leave_its_mark_says_that_nothing_is_missing() {
+    let dir = tempdir().unwrap();
+    let storage = Hooked::new(SyncDiskStorage::open(dir.path()).unwrap(), &Arc::new(NoMark));
+    let db = Db::open_with(storage, Options::new().compact_at(None)).unwrap();
+    db.collection("c").put("k", &1).unwrap();
+    let error = db.close().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+    for part in ["everything written is durable", "open and close it again", "no room"] {
+        assert!(error.message().contains(part), "{error}");
+    }
+    drop(db);
+    // Once more says it all.
+    let db = open(dir.path(), RecoveryMode::Strict).unwrap();
+    assert_eq!((db.sequence(), db.recovery().unclean), (1, false));
+    db.close().unwrap();
+    assert_eq!(marks(dir.path()), ["00000000000000000001-1.end"]);
 }

@@ -1,6 +1,9 @@
 //! Guards against a feed that loses its part of the log while its consumer is slow, gone for a moment, or elsewhere by now.
 
+use super::recovery::header;
 use crate::support::block_on;
+use crate::support::image::{Image, held, memory};
+use crate::support::log_file::lines;
 use crate::support::watchdog::within;
 use pumice::blocking::Db;
 use pumice::{Chunk, ErrorKind, MemoryStorage, Options, Storage};
@@ -138,6 +141,71 @@ fn a_feed_of_one_collection_tells_when_a_segment_holds_nothing_for_it() {
     assert_eq!(chunk(&mut feed, 1 << 10).count, 1);
 }
 
+/// The same for one that has read everything already and waits: the next write may be far away.
+#[test]
+fn a_feed_that_waits_tells_when_a_segment_ends() {
+    within(Duration::from_secs(60), "feeds", || {
+        let storage = MemoryStorage::new();
+        let db = open(&storage, options());
+        let mut feed = db.as_async().feed(0, Some("other")).unwrap();
+        let confirmations = feed.confirmations();
+        put(&db, "k", "1");
+        let (tell, told) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            while let Some(chunk) = block_on(feed.next_chunk(1 << 10)).unwrap() {
+                tell.send((text(&chunk).to_owned(), chunk.through)).unwrap();
+            }
+        });
+        // It has read that by now, or reads it later, which comes to the same.
+        std::thread::sleep(Duration::from_millis(50));
+        db.compact().unwrap();
+        assert_eq!(told.recv().unwrap(), ("[]".into(), 1));
+        confirmations.confirm(1);
+        until("the segment goes", || logs(&storage) == 1);
+        assert!(told.try_recv().is_err(), "once is enough");
+        db.close().unwrap();
+        waiting.join().unwrap();
+    });
+}
+
+#[test]
+fn a_feed_that_was_ended_keeps_nothing_while_it_waits() {
+    within(Duration::from_secs(60), "feeds", || {
+        let storage = MemoryStorage::new();
+        let db = open(&storage, options());
+        let mut feed = db.as_async().feed(0, None).unwrap();
+        let confirmations = feed.confirmations();
+        put(&db, "k", "1");
+        assert_eq!(chunk(&mut feed, 1).through, 1);
+        let waiting = std::thread::spawn(move || block_on(feed.next_chunk(1)));
+        db.compact().unwrap();
+        assert_eq!(logs(&storage), 2);
+        confirmations.end();
+        until("the segment goes", || logs(&storage) == 1);
+        confirmations.confirm(1);
+        db.close().unwrap();
+        assert_eq!(waiting.join().unwrap().unwrap(), None);
+    });
+}
+
+#[test]
+fn pinned_segments_go_one_after_the_other_while_the_log_goes_on() {
+    let storage = MemoryStorage::new();
+    let db = open(&storage, options());
+    let mut feed = db.as_async().feed(0, None).unwrap();
+    for n in 1..=3 {
+        put(&db, "k", &n.to_string());
+        db.compact().unwrap();
+    }
+    put(&db, "k", "4");
+    while chunk(&mut feed, 1 << 10).through < 4 {}
+    for (confirmed, left) in [(1, 3), (2, 2), (3, 1)] {
+        assert_eq!(logs(&storage), left + 1);
+        feed.confirmations().confirm(confirmed);
+        until("one more segment goes", || logs(&storage) == left);
+    }
+}
+
 #[test]
 fn a_feed_that_begins_now_is_told_what_comes() {
     let db = open(&MemoryStorage::new(), options());
@@ -164,7 +232,7 @@ fn feeds_are_resumed_after_reopening_within_the_grace() {
                 db.compact().unwrap();
             }
             // What a killed process leaves.
-            let left = if in_order { storage.clone() } else { copy(&storage) };
+            let left = if in_order { storage.clone() } else { memory(&held(&storage)) };
             db.close().unwrap();
             drop(feed);
             drop(db);
@@ -199,21 +267,54 @@ fn without_grace_an_opening_removes_what_snapshots_have_replaced() {
     put(&db, "k", "1");
     let feed = db.as_async().feed(1, None).unwrap();
     db.compact().unwrap();
-    let left = copy(&storage);
+    let left = memory(&held(&storage));
     assert_eq!(logs(&left), 2);
     drop(feed);
+    // With it the one that stands before the log stays.
+    let kept = memory(&held(&left));
+    let db = open(&kept, options().feed_grace(Duration::from_secs(60)));
+    let mut feed = db.as_async().feed(1, None).unwrap();
+    assert_eq!((chunk(&mut feed, 1).through, logs(&kept)), (2, 2));
+    drop((feed, db));
     let db = open(&left, options());
     assert_eq!(logs(&left), 1);
     assert_eq!(db.as_async().feed(1, None).err().unwrap().kind(), ErrorKind::NotFound);
 }
 
-fn copy(storage: &MemoryStorage) -> MemoryStorage {
-    let copy = MemoryStorage::new();
-    block_on(async {
-        for name in storage.list().await.unwrap() {
-            copy.create(&name).await.unwrap();
-            copy.append(&name, &storage.read_at(&name, 0, usize::MAX).await.unwrap()).await.unwrap();
-        }
-    });
-    copy
+/// A replaced segment of two records, kept for a feed, and the active one behind it, as a kill leaves them.
+fn kept(text: &str) -> Image {
+    let storage = MemoryStorage::new();
+    let db = open(&storage, options());
+    put(&db, "k", "0");
+    let _feed = db.as_async().feed(0, None).unwrap();
+    put(&db, "k", text);
+    db.compact().unwrap();
+    put(&db, "k", "2");
+    held(&storage)
+}
+
+#[test]
+fn a_replaced_segment_is_kept_for_feeds_only_when_it_leads_to_the_next_one() {
+    const FIRST: &str = "00000000000000000001.log";
+    const NEXT: &str = "00000000000000000003.log";
+    let told = |files: &Image| {
+        let db = open(&memory(files), options().feed_grace(Duration::from_secs(60)));
+        assert_eq!(db.collection("c").get_raw("k").unwrap().unwrap(), "2");
+        db.as_async().feed(0, None).map(|mut feed| chunk(&mut feed, 1).through).map_err(|error| error.kind())
+    };
+    let whole = kept("1");
+    assert_eq!(told(&whole), Ok(2));
+    // Of another history, as long as the right one.
+    let mut files = whole.clone();
+    files.insert(FIRST.to_owned(), kept("7")[FIRST].clone());
+    assert_eq!(told(&files), Err(ErrorKind::NotFound));
+    // Zeros stand where the next one says that something does.
+    let mut files = whole.clone();
+    let next = &lines(&whole[NEXT])[0];
+    let len = next.json()["previous_bytes"].as_u64().unwrap();
+    let longer = header(next, &[("previous_bytes", (len + 9).into())]);
+    files.insert(NEXT.to_owned(), [longer.as_bytes(), &whole[NEXT][next.end()..]].concat());
+    files.get_mut(FIRST).unwrap().truncate(usize::try_from(len).unwrap());
+    files.get_mut(FIRST).unwrap().extend([0; 9]);
+    assert_eq!(told(&files), Err(ErrorKind::NotFound));
 }

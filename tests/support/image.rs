@@ -1,5 +1,7 @@
 //! The files of a database as values, to compare and to damage.
 
+use super::block_on;
+use pumice::{MemoryStorage, Storage};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -32,4 +34,28 @@ pub fn directory(image: &Image) -> TempDir {
         fs::write(path, bytes).unwrap();
     }
     dir
+}
+
+/// The files in `storage` as they are now.
+pub fn held(storage: &MemoryStorage) -> Image {
+    block_on(async {
+        let mut found = Image::new();
+        for name in storage.list().await.unwrap() {
+            let bytes = storage.read_at(&name, 0, usize::MAX).await.unwrap();
+            found.insert(name, bytes);
+        }
+        found
+    })
+}
+
+/// A storage in memory with just these files.
+pub fn memory(image: &Image) -> MemoryStorage {
+    let storage = MemoryStorage::new();
+    block_on(async {
+        for (name, bytes) in image {
+            storage.create(name).await.unwrap();
+            storage.append(name, bytes).await.unwrap();
+        }
+    });
+    storage
 }

@@ -1,8 +1,8 @@
-//! The raw parts of a [`PooledStorage`](pumice::pool::PooledStorage) in memory: slot files and a journal that a test can
-//! watch and fail.
+//! The raw parts of a [`PooledStorage`](pumice::pool::PooledStorage) in memory: slot files, a journal, and stores for a
+//! journal in two copies, all of which a test can watch and fail.
 
 use pumice::Result;
-use pumice::pool::{Journal, JournalEdit, SlotFiles};
+use pumice::pool::{Copies, Journal, JournalEdit, SlotFiles, TwinJournal};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,10 +14,13 @@ pub enum Change {
     Write(u32, u64, Arc<[u8]>),
     Truncate(u32, u64),
     Flush(u32),
-    /// A transaction of the journal begins.
-    Commit(Arc<[JournalEdit]>),
+    /// A transaction of the journal begins; of the copy of that number, or of the one journal that there is without copies.
+    Commit(Option<u64>, Arc<[JournalEdit]>),
     /// It is durable.
-    Committed,
+    Committed(Option<u64>),
+    /// A copy was opened, and made if it was missing.
+    OpenCopy(u64),
+    RemoveCopy(u64),
 }
 
 /// Sees each change before it happens, and refuses it with an error.
@@ -53,6 +56,9 @@ impl Content {
 pub struct Parts {
     pub slots: BTreeMap<u32, Content>,
     pub journal: BTreeMap<String, Content>,
+    pub copies: BTreeMap<u64, BTreeMap<String, Content>>,
+    /// Whether the journal is to be in copies.
+    pub twin: bool,
     pub watch: Option<Watch>,
     /// Whether half of the bytes of a refused write are there all the same.
     pub half_writes: bool,
@@ -152,18 +158,123 @@ impl SlotFiles for Medium {
     }
 }
 
+impl Parts {
+    fn entries(&mut self, copy: Option<u64>) -> &mut BTreeMap<String, Content> {
+        match copy {
+            None => &mut self.journal,
+            Some(copy) => self.copies.get_mut(&copy).unwrap_or_else(|| panic!("copy {copy} was removed")),
+        }
+    }
+
+    fn read(&mut self, copy: Option<u64>) -> Vec<(String, Vec<u8>)> {
+        self.entries(copy).iter().map(|(key, value)| (key.clone(), value.bytes().to_vec())).collect()
+    }
+
+    fn commit(&mut self, copy: Option<u64>, edits: &[JournalEdit]) -> Result<()> {
+        self.tell(|| Change::Commit(copy, edits.into()))?;
+        apply(self.entries(copy), edits);
+        self.tell(|| Change::Committed(copy))
+    }
+}
+
 impl Journal for Medium {
     async fn read(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let parts = self.parts();
-        Ok(parts.journal.iter().map(|(key, value)| (key.clone(), value.bytes().to_vec())).collect())
+        Ok(self.parts().read(None))
     }
 
     async fn commit(&self, edits: Vec<JournalEdit>) -> Result<()> {
-        let mut parts = self.parts();
-        parts.tell(|| Change::Commit(edits.as_slice().into()))?;
-        apply(&mut parts.journal, &edits);
-        parts.tell(|| Change::Committed)
+        self.parts().commit(None, &edits)
     }
 
     async fn close(&self) {}
+}
+
+/// The journal that a test asks for: one, or two copies.
+pub enum EitherJournal {
+    One(Medium),
+    Twin(TwinJournal<MediumCopies>),
+}
+
+impl EitherJournal {
+    pub fn new(medium: Medium) -> Self {
+        let twin = medium.parts().twin;
+        if twin { Self::Twin(TwinJournal::new(MediumCopies::new(medium))) } else { Self::One(medium) }
+    }
+}
+
+impl Journal for EitherJournal {
+    async fn read(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        match self {
+            Self::One(journal) => journal.read().await,
+            Self::Twin(journal) => journal.read().await,
+        }
+    }
+
+    async fn commit(&self, edits: Vec<JournalEdit>) -> Result<()> {
+        match self {
+            Self::One(journal) => journal.commit(edits).await,
+            Self::Twin(journal) => journal.commit(edits).await,
+        }
+    }
+
+    async fn close(&self) {}
+}
+
+/// The stores of a medium; the former journal is that of the medium.
+#[derive(Clone, Default)]
+pub struct MediumCopies(OneCopy);
+
+impl MediumCopies {
+    pub fn new(medium: Medium) -> Self {
+        Self(OneCopy { medium, number: None })
+    }
+}
+
+#[derive(Clone, Default)]
+pub struct OneCopy {
+    medium: Medium,
+    number: Option<u64>,
+}
+
+impl Journal for OneCopy {
+    async fn read(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        Ok(self.medium.parts().read(self.number))
+    }
+
+    async fn commit(&self, edits: Vec<JournalEdit>) -> Result<()> {
+        self.medium.parts().commit(self.number, &edits)
+    }
+
+    async fn close(&self) {}
+}
+
+impl Copies for MediumCopies {
+    type Copy = OneCopy;
+
+    async fn list(&self) -> Result<Vec<u64>> {
+        Ok(self.0.medium.parts().copies.keys().copied().collect())
+    }
+
+    async fn open(&self, number: u64) -> Result<OneCopy> {
+        let mut parts = self.0.medium.parts();
+        parts.tell(|| Change::OpenCopy(number))?;
+        parts.copies.entry(number).or_default();
+        drop(parts);
+        Ok(OneCopy { medium: self.0.medium.clone(), number: Some(number) })
+    }
+
+    async fn remove(&self, number: u64) -> Result<()> {
+        let mut parts = self.0.medium.parts();
+        parts.tell(|| Change::RemoveCopy(number))?;
+        parts.copies.remove(&number);
+        Ok(())
+    }
+
+    async fn used(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn former(&self) -> &OneCopy {
+        &self.0
+    }
 }

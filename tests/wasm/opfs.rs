@@ -3,7 +3,7 @@
 use crate::place::{self, evict, pool, slots, try_pool, write};
 use crate::support::conformance::{all, kind, listed};
 use pumice::browser::{self, Wanted};
-use pumice::opfs::IndexedDbJournal;
+use pumice::opfs::{IndexedDbJournal, OpfsJournal};
 use pumice::pool::{Journal, JournalEdit, SlotFiles};
 use pumice::{Db, ErrorKind, Options, Storage};
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -59,7 +59,7 @@ async fn an_aged_database_needs_no_journal_and_its_loss_is_told() {
     let aged = pool(name, 60_000).await;
     aged.sync("a.log").await.unwrap();
     aged.close().await.unwrap();
-    let journal = IndexedDbJournal::open(name, place::PATIENCE).await.unwrap();
+    let journal = OpfsJournal::open(name, place::PATIENCE).await.unwrap();
     assert!(journal.read().await.unwrap().is_empty());
     journal.close().await;
     let opened = browser::open(name, Wanted::Auto, place::PATIENCE).await.unwrap();

@@ -3,7 +3,7 @@
 use gloo_timers::future::TimeoutFuture;
 use js_sys::Reflect;
 use pumice::browser::{self, BrowserStorage, Wanted};
-use pumice::opfs::{IndexedDbJournal, OpfsFiles};
+use pumice::opfs::{OpfsFiles, OpfsJournal};
 use pumice::pool::SlotFiles;
 use pumice::{OpfsStorage, Result, Storage};
 use std::cell::Cell;
@@ -28,7 +28,7 @@ pub async fn pool(name: &str, millis: u64) -> OpfsStorage {
 pub async fn try_pool(name: &str, millis: u64) -> Result<OpfsStorage> {
     let now = Cell::new(0);
     let clock = move || now.replace(now.get() + millis);
-    let journal = IndexedDbJournal::open(name, PATIENCE).await?;
+    let journal = OpfsJournal::open(name, PATIENCE).await?;
     OpfsStorage::open(OpfsFiles::new(name, PATIENCE).await?, journal, clock).await
 }
 

@@ -66,6 +66,7 @@ const STEPS: &[Step] = &[
     optional("kills at every call", "kills", |sh| harness(sh, &["kills"])),
     optional("I/O errors at every call", "io-errors", |sh| harness(sh, &["io-errors"])),
     optional("power cuts", "power-cuts", |sh| harness(sh, &["power-cuts", "--engine", "pumice"])),
+    optional("power cuts under Chromium", "power-cuts", browser::power_cuts),
     optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
 ];
 
@@ -113,7 +114,10 @@ fn npm_package(sh: &Shell) -> Result<()> {
 
 /// The names that `--leave-out` knows.
 pub fn optional_steps() -> Vec<&'static str> {
-    STEPS.iter().filter_map(|step| step.optional).collect()
+    let mut names: Vec<_> = STEPS.iter().filter_map(|step| step.optional).collect();
+    // Neighbours may share one.
+    names.dedup();
+    names
 }
 
 /// Runs the harness with a `pumice` built for release. It is built like the tests, which share its dependencies.

@@ -1,8 +1,13 @@
 //! What may be typed, and its help.
 
+use crate::moment;
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pumice::Moment;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// An embedded JSON document database
 #[derive(Parser)]
@@ -36,9 +41,12 @@ pub(crate) enum Command {
     Verify(Verify),
     Compact(Compact),
     Log(Log),
+    Backup(Backup),
     Restore(Restore),
     Import(Import),
     Export(Export),
+    Retention(Retention),
+    Repair(Repair),
 }
 
 /// Store one document, replacing any before it
@@ -103,7 +111,8 @@ pub(crate) struct Collection {
 Examples:
   pumice scan app
   pumice scan app users --from a --to b
-  pumice scan app orders --prefix 2026-03- --reverse --limit 10")]
+  pumice scan app orders --prefix 2026-03- --reverse --limit 10
+  pumice scan app --at 2026-03-01T12:00:00+01:00")]
 pub(crate) struct Scan {
     /// The database's directory
     pub(crate) db: PathBuf,
@@ -125,6 +134,9 @@ pub(crate) struct Scan {
     /// At most N documents
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+    /// As of an earlier moment: after the record SEQ, or at a TIME such as 2026-03-01T12:00:00Z
+    #[arg(long, value_name = "SEQ|TIME", value_parser = moment::parse)]
+    pub(crate) at: Option<Moment>,
 }
 
 /// Store many documents from a file or from stdin
@@ -161,6 +173,8 @@ pub(crate) struct Load {
     /// Print how many input lines are safely on disk, a number a line, whenever there are more
     #[arg(long)]
     pub(crate) acks: bool,
+    #[command(flatten)]
+    pub(crate) hook: Hook,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -197,11 +211,14 @@ pub(crate) struct Verify {
 pub(crate) struct Compact {
     /// The database's directory
     pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) hook: Hook,
 }
 
 /// Print the log's records as they stand
 ///
-/// The log begins anew when it is compacted into a snapshot; asking for records that it no longer holds fails.
+/// The log begins anew when it is compacted into a snapshot; records from before are shown if the database keeps its past
+/// (`pumice retention`), and asking for others fails.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -221,18 +238,102 @@ pub(crate) struct Log {
     pub(crate) all: bool,
 }
 
-/// Make a database of a snapshot file
+/// Copy the database to a directory of backups, and read the copy back
 ///
-/// The file is checked completely first. The database is built beside DB and is there when it is complete; DB must not
-/// be there, or be an empty directory.
+/// Works beside whoever writes to the database. The directory takes any number of backups of one database: files that are
+/// there already are not copied again, none is replaced, and what is older than the database's retention goes.
 #[derive(Args)]
-#[command(after_help = "Example:\n  pumice restore notes.snapshot app")]
+#[command(after_help = "Example:\n  pumice backup app /mnt/backups/app")]
+pub(crate) struct Backup {
+    /// The database's directory
+    pub(crate) db: PathBuf,
+    /// The directory of backups; made if it is not there
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) hook: Hook,
+}
+
+/// Make a database of a backup, or of a snapshot file
+///
+/// Everything is checked first. The database is built beside DB and is there when it is complete; DB must not be there,
+/// or be an empty directory.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  pumice restore /mnt/backups/app app
+  pumice restore /mnt/backups/app yesterday --at 2026-03-01T12:00:00Z
+  pumice restore notes.snapshot app")]
 pub(crate) struct Restore {
-    /// The snapshot file
-    #[arg(value_name = "SNAPSHOTFILE")]
-    pub(crate) snapshot: PathBuf,
+    /// The directory of backups, or the snapshot file; a database whose past is kept will do as well
+    #[arg(value_name = "DIR|SNAPSHOTFILE")]
+    pub(crate) source: PathBuf,
     /// The new database's directory
     pub(crate) db: PathBuf,
+    /// As of an earlier moment: after the record SEQ, or at a TIME such as 2026-03-01T12:00:00Z
+    #[arg(long, value_name = "SEQ|TIME", value_parser = moment::parse)]
+    pub(crate) at: Option<Moment>,
+}
+
+/// Print or change how much of its past the database keeps
+///
+/// Without an option it prints the setting. Off, as in a new database, only what is needed for safety is kept. Otherwise
+/// what snapshots have replaced goes to the folder archive, where `scan --at`, `restore --at`, `log` and `backup` find it,
+/// until it is beyond a limit that is given. The setting becomes exactly what is given.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  pumice retention app --keep 7d --max-bytes 1GiB
+  pumice retention app --off")]
+pub(crate) struct Retention {
+    /// The database's directory
+    pub(crate) db: PathBuf,
+    /// Keep what is needed to go back so far: 7d, 12h, 90min
+    #[arg(long, value_name = "TIME", value_parser = moment::parse_span)]
+    pub(crate) keep: Option<Duration>,
+    /// Keep at most so many bytes: 1GiB, 500MB
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_bytes: Option<ByteSize>,
+    /// Keep nothing of the past, and remove what was kept
+    #[arg(long, conflicts_with_all = ["keep", "max_bytes"])]
+    pub(crate) off: bool,
+}
+
+/// Make a damaged database usable again
+///
+/// Nothing is deleted: what is given up is copied to the folder quarantine. `pumice verify` tells what is damaged.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  pumice repair app --mode salvage > documents.jsonl
+  pumice repair app --mode point-in-time")]
+pub(crate) struct Repair {
+    /// The database's directory
+    pub(crate) db: PathBuf,
+    /// How
+    #[arg(long, value_enum)]
+    pub(crate) mode: RepairMode,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum RepairMode {
+    /// Set aside what a crash left behind the last record; refuse any other damage
+    TornTail,
+    /// Keep what stands before the first damage, and give up everything behind it
+    PointInTime,
+    /// Change nothing: print the documents that can still be read, as `scan` does; exit 1 if something could not
+    Salvage,
+}
+
+/// What to run when a new snapshot is there
+#[derive(Args)]
+pub(crate) struct Hook {
+    /// Run this program, an absolute path, with these arguments and the new file's path behind them, and with an empty
+    /// environment; its failure is told and changes nothing. Put it last
+    #[arg(long, num_args = 1.., value_name = "PROGRAM ARG", allow_hyphen_values = true)]
+    pub(crate) on_snapshot: Vec<OsString>,
+    /// How long the program may take before it is stopped
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = moment::parse_span)]
+    pub(crate) on_snapshot_timeout: Duration,
 }
 
 /// Make a database of another one's files

@@ -9,6 +9,7 @@ mod window;
 
 use crate::Outcome;
 use crate::args::{Durability, Load};
+use crate::hook::Program;
 use crate::output::{Notes, Progress};
 use crate::write;
 use acks::Acks;
@@ -26,6 +27,7 @@ use window::Window;
 const BUFFERED_PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) fn load(args: &Load, notes: &mut Notes) -> Result<Outcome> {
+    let program = Program::new(&args.hook)?;
     // Before anything is made: the input may not be there.
     let (window, progress) = open_input(args.file.as_deref())?;
     let shape = match (&args.collection, &args.key) {
@@ -34,7 +36,8 @@ pub(crate) fn load(args: &Load, notes: &mut Notes) -> Result<Outcome> {
     };
     let mut input = Input::new(window, matches!(shape, Shape::Documents { .. }))?;
     // Accepted batches are made durable beside the reading of the next, see `acks`.
-    let db = write::open(&args.db, Options::new().durability(pumice::Durability::Buffered), notes)?;
+    let options = Options::new().durability(pumice::Durability::Buffered);
+    let db = write::open(&args.db, program.attach(options, &args.db), notes)?;
     let pause = match args.durability {
         Durability::Disk => Duration::ZERO,
         Durability::Buffered => BUFFERED_PAUSE,
@@ -43,7 +46,9 @@ pub(crate) fn load(args: &Load, notes: &mut Notes) -> Result<Outcome> {
     let loaded = load_all(&db, &mut input, &shape, args.batch.get(), &acks, &progress);
     // What was accepted before a bad line is safe as well, and said to be.
     let acknowledged = acks.finish(loaded.is_ok());
-    write::close(&db, loaded.and(acknowledged))?;
+    let closed = write::close(&db, loaded.and(acknowledged));
+    program.tell(notes);
+    closed?;
     Ok(Outcome::Done)
 }
 

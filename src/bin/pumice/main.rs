@@ -3,13 +3,16 @@
 //! Exit codes: 0 done, 1 the thing asked for is missing or damaged, 2 a failure, told in one line.
 
 mod args;
+mod hook;
 mod interchange;
 mod load;
 mod log;
+mod moment;
 mod output;
+mod past;
 mod read;
+mod repair;
 mod report;
-mod restore;
 mod write;
 
 use args::{Cli, Command};
@@ -56,8 +59,11 @@ fn run(command: Command, notes: &mut Notes) -> pumice::Result<Outcome> {
         Command::Verify(args) => report::verify(&args, notes),
         Command::Compact(args) => write::compact(&args, notes),
         Command::Log(args) => log::log(&args, notes),
-        Command::Restore(args) => restore::restore(&args),
         Command::Import(args) => interchange::import(&args, notes),
         Command::Export(args) => interchange::export(&args, notes),
+        Command::Backup(args) => past::backup(&args, notes),
+        Command::Restore(args) => past::restore(&args),
+        Command::Retention(args) => past::retention(&args, notes),
+        Command::Repair(args) => repair::repair(&args, notes),
     }
 }

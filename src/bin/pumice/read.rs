@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::args::{Document, Scan};
 use crate::output::{Notes, Output};
-use pumice::blocking::Db;
+use pumice::blocking::{Db, ReadView};
 use pumice::{Error, ErrorKind, Keys, Result, Torn};
 use std::ops::Bound;
 use std::path::Path;
@@ -38,12 +38,11 @@ pub(crate) fn get(args: &Document, notes: &mut Notes) -> Result<Outcome> {
 
 pub(crate) fn scan(args: &Scan, notes: &mut Notes) -> Result<Outcome> {
     let db = open(&args.db, notes)?;
+    let view = args.at.map_or_else(|| Ok(db.read_view()), |moment| db.read_view_at(moment))?;
     let mut out = Output::default();
     match &args.collection {
-        Some(name) => {
-            db.collection(name).for_each_raw(keys(args), |key, value| out.entry(name, key, value))?;
-        }
-        None => all(&db, args.limit.unwrap_or(u64::MAX), &mut out)?,
+        Some(name) => view.for_each_raw(name, keys(args), |key, value| out.entry(name, key, value))?,
+        None => all(&view, args.limit.unwrap_or(u64::MAX), &mut out)?,
     }
     out.finish()?;
     Ok(Outcome::Done)
@@ -65,10 +64,10 @@ fn keys(args: &Scan) -> Keys {
     keys
 }
 
-fn all(db: &Db, limit: u64, out: &mut Output) -> Result<()> {
+pub(crate) fn all(view: &ReadView, limit: u64, out: &mut Output) -> Result<()> {
     let mut left = limit;
     let mut enough = false;
-    let walked = db.read_view().for_each_of_all_raw(|collection, key, value| {
+    let walked = view.for_each_of_all_raw(|collection, key, value| {
         if left == 0 {
             // An error is the way out of the walk.
             enough = true;

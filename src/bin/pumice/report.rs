@@ -45,6 +45,9 @@ pub(crate) fn verify(args: &Verify, notes: &mut Notes) -> Result<Outcome> {
         for damage in &found.damage {
             out.line(format!("damaged: {}", one_line(&damage.to_string())).as_bytes())?;
         }
+        if found.more_damage > 0 {
+            out.line(format!("damaged: {} more places", found.more_damage).as_bytes())?;
+        }
         let Verification { segments, records, snapshots, bytes, .. } = &found;
         let verdict = if found.is_sound() { "sound" } else { "checked" };
         let checked = format!(
@@ -66,6 +69,7 @@ fn as_json(found: &Verification) -> Value {
     json!({
         "sound": found.is_sound(),
         "damage": found.damage.iter().map(damage).collect::<Vec<_>>(),
+        "more_damage": found.more_damage,
         "torn": found.torn.as_ref().map(torn),
         "segments": found.segments,
         "records": found.records,

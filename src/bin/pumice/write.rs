@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::args::{Collection, Compact, Delete, Put};
+use crate::hook::Program;
 use crate::output::{Notes, Progress};
 use pumice::blocking::Db;
 use pumice::{Error, ErrorKind, MemoryStorage, Options, Result, SyncDiskStorage};
@@ -25,9 +26,13 @@ pub(crate) fn open(dir: &Path, options: Options, notes: &mut Notes) -> Result<Db
 }
 
 /// The same, but never makes a database.
-fn open_existing(dir: &Path, notes: &mut Notes) -> Result<Db> {
+pub(crate) fn open_existing(dir: &Path, notes: &mut Notes) -> Result<Db> {
+    open_as(dir, Options::new(), notes)
+}
+
+fn open_as(dir: &Path, options: Options, notes: &mut Notes) -> Result<Db> {
     drop(SyncDiskStorage::open_read_only(dir)?);
-    open(dir, Options::new(), notes)
+    open(dir, options, notes)
 }
 
 pub(crate) fn put(args: &Put, notes: &mut Notes) -> Result<Outcome> {
@@ -73,11 +78,13 @@ pub(crate) fn drop_collection(args: &Collection, notes: &mut Notes) -> Result<Ou
 }
 
 pub(crate) fn compact(args: &Compact, notes: &mut Notes) -> Result<Outcome> {
-    let db = open_existing(&args.db, notes)?;
+    let program = Program::new(&args.hook)?;
+    let db = open_as(&args.db, program.attach(Options::new(), &args.db), notes)?;
     let progress = Progress::spinner("compacting");
     let compacted = db.compact();
     let closed = close(&db, compacted.map(|()| Outcome::Done));
     drop(progress);
+    program.tell(notes);
     closed
 }
 

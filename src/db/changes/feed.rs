@@ -57,6 +57,11 @@ impl<S: Storage> Confirmations<S> {
     pub fn confirm(&self, through: u64) {
         self.0.pin.move_to(through.min(self.0.told.load(Ordering::Acquire)));
     }
+
+    /// The feed is not read any more: all of the log may go, also while a call of [`next_chunk`](Feed::next_chunk) waits.
+    pub fn end(&self) {
+        self.0.pin.release();
+    }
 }
 
 impl<S: Storage> Db<S> {
@@ -92,15 +97,21 @@ impl<S: Storage> Feed<S> {
     pub async fn next_chunk(&mut self, bytes: usize) -> Result<Option<Chunk>> {
         let (mut text, mut count) = (b"[".to_vec(), 0);
         loop {
-            let durable = self.reader.core.commit.queue().durable;
-            if durable <= self.reader.after {
-                if count > 0 {
+            let (read, told) = (self.reader.after, self.told);
+            let (durable, rotated) = {
+                let queue = self.reader.core.commit.queue();
+                (queue.durable, queue.is_rotated(read, told))
+            };
+            if durable <= read {
+                // Where nothing concerns this feed it says so when a segment ends, which would stay for its sake.
+                if count > 0 || rotated {
                     break;
                 }
                 if self.reader.core.options.read_only {
                     return Ok(None);
                 }
-                self.reader.core.commit.until(Want::News(self.reader.after), Caller::Async).await?;
+                let want = Want::NewsOrRotation { read, told };
+                self.reader.core.commit.until(want, Caller::Async).await?;
             }
             let wanted = self.collection.as_deref();
             let mut push = |_: &Bytes, record: &Record<'_>, sequence| {

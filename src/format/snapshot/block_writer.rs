@@ -79,3 +79,31 @@ impl BlockWriter {
         out.len() - start
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::snapshot::{CHECKSUM_LEN, KIND_LEAF};
+
+    /// What is not the entries': kind, 0, count, length of the prefix, the prefix, the checksum.
+    const AROUND: usize = 6 + CHECKSUM_LEN;
+
+    #[test]
+    fn the_length_is_foretold_to_a_byte_for_each_entry() {
+        for prefix in ["", "p", "a longer prefix"] {
+            for count in 1..40 {
+                let mut block = BlockWriter::default();
+                let mut foretold = 0;
+                for n in 0..count {
+                    let (key, tail) = (format!("{prefix}{n:02}"), vec![0; n]);
+                    foretold = block.len_with(key.as_bytes(), tail.len());
+                    block.push(key.as_bytes(), &tail);
+                }
+                let shared = block.prefix_len;
+                let mut out = Vec::new();
+                // One byte tells the length of a short suffix, where two were reckoned with.
+                assert_eq!(block.write(KIND_LEAF, &mut out), AROUND + shared + foretold - count);
+            }
+        }
+    }
+}

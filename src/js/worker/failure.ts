@@ -20,5 +20,9 @@ export const failureOf = (thrown: unknown): ErrorMessage | undefined => {
 export const messageOf = (thrown: unknown): ErrorMessage =>
   failureOf(thrown) ?? { code: 'io', message: `the database's worker crashed: ${said(thrown)}` };
 
-const said = (thrown: unknown): string =>
-  thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+/** A panic is a trap without a message of its own: only where it happened tells one from another. */
+const said = (thrown: unknown): string => {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const place = /wasm-function\[\d+\]:0x[\da-f]+/.exec(thrown.stack ?? '');
+  return `${thrown.name}: ${thrown.message}${place ? ` at ${place[0]}, a bug of the engine; please report it` : ''}`;
+};

@@ -44,6 +44,7 @@ const OWNER: &str = "owner";
 const MOMENT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Connection {
+    factory: IdbFactory,
     /// The database's name, without the prefix.
     name: String,
     /// Stands in the place since this connection was made first: nobody else has had it as long as it does.
@@ -76,7 +77,7 @@ pub(crate) async fn list() -> Result<Vec<String>> {
 
 /// Whether the database has a place in `IndexedDB`.
 pub(crate) async fn exists(name: &str, patience: &Patience) -> Result<bool> {
-    match reach(name, Aim::Look, patience).await {
+    match reach(&factory()?, name, Aim::Look, patience).await {
         Ok(database) => {
             database.close();
             Ok(true)
@@ -87,12 +88,12 @@ pub(crate) async fn exists(name: &str, patience: &Patience) -> Result<bool> {
 }
 
 /// Opens the place, alone unless it is only looked for.
-async fn reach(name: &str, aim: Aim, patience: &Patience) -> Result<IdbDatabase> {
+async fn reach(factory: &IdbFactory, name: &str, aim: Aim, patience: &Patience) -> Result<IdbDatabase> {
     let place = format!("{PREFIX}{name}");
     let only_look = matches!(aim, Aim::Look);
     let mut version = None;
     loop {
-        let attempt = Attempt::begin(&factory()?, &place, version, aim.clone())?;
+        let attempt = Attempt::begin(factory, &place, version, aim.clone())?;
         let Some((database, raised)) =
             patience.limit(attempt.end(), &format!("the database {name}")).await??
         else {
@@ -114,11 +115,17 @@ impl Connection {
     /// # Errors
     /// [`Busy`](ErrorKind::Busy) when somebody else still has it once `patience` is over.
     pub(crate) async fn open(name: &str, patience: &Patience) -> Result<Self> {
+        Self::open_in(factory()?, name, patience).await
+    }
+
+    /// The same in another `IndexedDB` than the origin's own.
+    pub(crate) async fn open_in(factory: IdbFactory, name: &str, patience: &Patience) -> Result<Self> {
         let random = getrandom::u64().and_then(|high| Ok((high, getrandom::u64()?)));
         let (high, low) = random.map_err(|_| lacks("random numbers"))?;
         let token = format!("{high:016x}{low:016x}");
-        let database = reach(name, Aim::Own(token.clone()), patience).await?;
+        let database = reach(&factory, name, Aim::Own(token.clone()), patience).await?;
         Ok(Self {
+            factory,
             name: name.to_owned(),
             token,
             database: RefCell::new(database),
@@ -195,7 +202,7 @@ impl Connection {
         if self.generation.get() != generation {
             return Ok(());
         }
-        let database = reach(&self.name, Aim::Again, &Patience::new(MOMENT)).await?;
+        let database = reach(&self.factory, &self.name, Aim::Again, &Patience::new(MOMENT)).await?;
         let ask = |transaction: &IdbTransaction| transaction.object_store(META)?.get(&OWNER.into());
         let owner = transaction::run(&database, &[META], false, &ask)
             .await
@@ -221,12 +228,6 @@ impl Connection {
         Ok(value.as_string())
     }
 
-    /// How many entries a store has.
-    pub(crate) async fn count(&self, store: &str) -> Result<u32> {
-        let [count] = self.read(&[store], |t| Ok([t.object_store(store)?.count()?])).await?;
-        Ok(count.as_f64().unwrap_or_default() as u32)
-    }
-
     /// Lets the place go. Transactions that were begun are finished.
     pub(crate) fn close(&self) {
         self.closed.set(true);
@@ -238,7 +239,7 @@ impl Connection {
     /// # Errors
     /// [`Busy`](ErrorKind::Busy) when somebody else looks at it and does not stop doing so.
     pub(crate) async fn delete(self) -> Result<()> {
-        let request = factory()?.delete_database(&format!("{PREFIX}{}", self.name));
+        let request = self.factory.delete_database(&format!("{PREFIX}{}", self.name));
         let request = request.map_err(|exception| failure("delete the database", &exception))?;
         self.close();
         let done = transaction::settled(|resolve, reject| {

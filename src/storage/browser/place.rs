@@ -10,10 +10,10 @@ use super::storage::{BrowserStorage, Inner};
 use super::{Kind, Opened, Wanted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sorted_map::SortedMap;
-use crate::storage::MemoryStorage;
 use crate::storage::indexed_db::IndexedDbStorage;
-use crate::storage::opfs::{self, IndexedDbJournal, OpfsFiles, OpfsStorage, USED};
+use crate::storage::opfs::{self, OpfsFiles, OpfsJournal, OpfsStorage, USED};
 use crate::storage::pool::SlotFiles;
+use crate::storage::{MemoryStorage, Storage};
 use crate::sync::now;
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub async fn open(name: &str, wanted: Wanted, patience: Duration) -> Result<Open
     }
     let connection = Connection::open(name, &Patience::new(patience)).await?;
     if connection.meta(DELETING).await?.is_some() {
-        erase(&connection, existing(name, patience).await?).await?;
+        erase(&connection, existing(name, patience).await?, patience).await?;
     }
     let kept = kept_in(&connection, patience).await?;
     let chosen = match choose(name, kept, wanted, patience).await {
@@ -70,13 +70,13 @@ pub async fn open(name: &str, wanted: Wanted, patience: Duration) -> Result<Open
         let storage = IndexedDbStorage::new(connection).await?;
         return Ok(Opened { storage: BrowserStorage(Inner::IndexedDb(storage)), evicted: false });
     };
-    let evicted = connection.meta(USED).await?.is_some()
-        && files.is_empty().await?
-        && connection.count(JOURNAL).await? == 0;
+    let used = connection.meta(USED).await?.is_some();
     let start = now();
     let clock = move || now().saturating_duration_since(start).as_millis() as u64;
-    let storage = OpfsStorage::open(files, IndexedDbJournal::new(connection), clock).await?;
-    Ok(Opened { storage: BrowserStorage(Inner::Opfs(storage)), evicted })
+    let journal = OpfsJournal::new(connection, patience).await?;
+    let storage = OpfsStorage::open(files, journal, clock).await?;
+    let evicted = used && storage.list().await?.is_empty();
+    Ok(Opened { storage: BrowserStorage(Inner::Opfs(Box::new(storage))), evicted })
 }
 
 /// In which storage the database is, if there is one.
@@ -167,7 +167,8 @@ pub async fn delete(name: &str, patience: Duration) -> Result<()> {
         Some(files) => files.list().await?,
         None => Vec::new(),
     };
-    if slots.is_empty() && !connection::exists(name, &clock).await? {
+    let nothing = slots.is_empty() && !opfs::has_buckets(name).await;
+    if nothing && !connection::exists(name, &clock).await? {
         return Ok(());
     }
     let connection = Connection::open(name, &clock).await?;
@@ -178,12 +179,13 @@ pub async fn delete(name: &str, patience: Duration) -> Result<()> {
         }
     }
     connection.write(&[Change::Value(META, DELETING, "yes".into())]).await?;
-    erase(&connection, files).await?;
+    erase(&connection, files, patience).await?;
     connection.delete().await
 }
 
 /// Removes everything but the place itself.
-async fn erase(connection: &Connection, files: Option<OpfsFiles>) -> Result<()> {
+async fn erase(connection: &Connection, files: Option<OpfsFiles>, patience: Duration) -> Result<()> {
+    opfs::erase(connection.name(), patience).await?;
     if let Some(files) = files {
         for slot in files.list().await? {
             files.open(slot).await?;

@@ -1,7 +1,11 @@
 //! The storages of a browser as one type, so that the engine is compiled once for all of them.
 
 use super::Kind;
+#[cfg(feature = "js")]
+use super::blob::BlobSource;
 use crate::error::Result;
+#[cfg(feature = "js")]
+use crate::import::Outside;
 use crate::storage::indexed_db::IndexedDbStorage;
 use crate::storage::opfs::OpfsStorage;
 use crate::storage::{MemoryStorage, Storage};
@@ -10,9 +14,12 @@ use crate::storage::{MemoryStorage, Storage};
 pub struct BrowserStorage(pub(super) Inner);
 
 pub(super) enum Inner {
-    Opfs(OpfsStorage),
+    Opfs(Box<OpfsStorage>),
     IndexedDb(IndexedDbStorage),
     Memory(MemoryStorage),
+    /// A snapshot file that is being imported.
+    #[cfg(feature = "js")]
+    Outside(Outside<BlobSource>),
 }
 
 macro_rules! storage {
@@ -21,17 +28,27 @@ macro_rules! storage {
             Inner::Opfs(storage) => storage.$method($($argument),*).await,
             Inner::IndexedDb(storage) => storage.$method($($argument),*).await,
             Inner::Memory(storage) => storage.$method($($argument),*).await,
+            #[cfg(feature = "js")]
+            Inner::Outside(storage) => storage.$method($($argument),*).await,
         }
     };
 }
 
 impl BrowserStorage {
+    /// A file from outside, of the same type so that what reads tables is compiled once.
+    #[cfg(feature = "js")]
+    pub(crate) fn outside(file: BlobSource) -> Self {
+        Self(Inner::Outside(Outside(file)))
+    }
+
     /// What it is kept in.
     pub fn kind(&self) -> Kind {
         match self.0 {
             Inner::Opfs(_) => Kind::Opfs,
             Inner::IndexedDb(_) => Kind::IndexedDb,
             Inner::Memory(_) => Kind::Memory,
+            #[cfg(feature = "js")]
+            Inner::Outside(_) => Kind::Memory,
         }
     }
 }

@@ -35,6 +35,10 @@ impl IndexedDbJournal {
     pub(in crate::storage) fn new(connection: Connection) -> Self {
         Self { connection, used: Cell::new(false) }
     }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
 }
 
 impl Journal for IndexedDbJournal {

@@ -3,7 +3,7 @@
 //! Keys are decimal numbers of fixed width, so that their order is that of slots and offsets: `{slot}` for the header,
 //! `{slot}/{offset}` for the piece that begins at `offset`.
 
-use super::header::{self, Header};
+use super::header::{self, Header, Slots};
 use super::parts::JournalEdit;
 use crate::error::{Error, Result};
 use crate::sorted_map::SortedMap;
@@ -65,7 +65,7 @@ fn end_key(slot: u32) -> String {
 
 /// The slot holds the empty file `name` from now on, and nothing else.
 pub(super) fn create(slot: u32, name: &str) -> Vec<JournalEdit> {
-    let header = Header { generation: 0, name: Some(name.to_owned()) };
+    let header = Header { generation: 0, name: Some(name.to_owned()), others: Slots::NONE };
     vec![remove(slot), JournalEdit::Put { key: key(u64::from(slot)), value: header::encode(slot, &header) }]
 }
 
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn entries_that_do_not_fit_together_are_damage() {
         let header = |slot: u32, name: &str| {
-            let header = Header { generation: 0, name: Some(name.to_owned()) };
+            let header = Header { generation: 0, name: Some(name.to_owned()), others: Slots::NONE };
             (key(u64::from(slot)), header::encode(slot, &header))
         };
         let piece = |slot, offset, bytes: &[u8]| (piece_key(slot, offset), bytes.to_vec());

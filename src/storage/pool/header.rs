@@ -18,6 +18,8 @@ const VERSION: u32 = 1;
 const CHECKED: usize = LEN - 8;
 /// Where the name begins.
 const NAME: usize = 28;
+/// Where it ends at the latest, and the note of other slots begins.
+const OTHERS: usize = CHECKED - Slots::LEN;
 
 /// One of the two copies. They lie in different blocks, so that a torn block is one copy's only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,34 @@ impl Side {
     }
 }
 
+/// A set of slots, of the first 1,024: a pool has a dozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slots([u8; Self::LEN]);
+
+impl Slots {
+    const LEN: usize = 128;
+
+    pub(super) const NONE: Self = Self([0; Self::LEN]);
+
+    pub(super) fn insert(&mut self, slot: u32) {
+        if let Some(byte) = self.0.get_mut(slot as usize / 8) {
+            *byte |= 1 << (slot % 8);
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(byte, other)| *byte |= other);
+    }
+
+    pub(super) fn contains(&self, slot: u32) -> bool {
+        self.0.get(slot as usize / 8).is_some_and(|byte| byte >> (slot % 8) & 1 == 1)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..Self::LEN as u32 * 8).filter(|slot| self.contains(*slot))
+    }
+}
+
 /// What a slot holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
@@ -49,6 +79,8 @@ pub(super) struct Header {
     pub(super) generation: u64,
     /// The file in the slot; `None` while it is free.
     pub(super) name: Option<String>,
+    /// Slots that had headers when this one was written. Headers never go, so these still do.
+    pub(super) others: Slots,
 }
 
 /// Encodes a copy of the header of slot `slot`.
@@ -61,7 +93,8 @@ pub(super) fn encode(slot: u32, header: &Header) -> Vec<u8> {
     bytes.extend_from_slice(&header.generation.to_le_bytes());
     bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
     bytes.extend_from_slice(name);
-    bytes.resize(CHECKED, 0);
+    bytes.resize(OTHERS, 0);
+    bytes.extend_from_slice(&header.others.0);
     bytes.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
     bytes
 }
@@ -86,13 +119,15 @@ pub(super) fn decode(slot: u32, bytes: &[u8]) -> Result<Option<Header>> {
     }
     let generation = number(checked, 16) | number(checked, 20) << 32;
     let len = usize::try_from(number(checked, 24)).unwrap_or(usize::MAX);
-    let name = NAME.checked_add(len).and_then(|end| checked.get(NAME..end));
+    let (names, others) = checked.split_at(OTHERS);
+    let name = NAME.checked_add(len).and_then(|end| names.get(NAME..end));
     let Some(Ok(name)) = name.map(str::from_utf8) else { return Ok(None) };
+    let others = others.try_into().map_or(Slots::NONE, Slots);
     if name.is_empty() {
-        return Ok(Some(Header { generation, name: None }));
+        return Ok(Some(Header { generation, name: None, others }));
     }
     let valid = validate_name(name).is_ok();
-    Ok(valid.then(|| Header { generation, name: Some(name.to_owned()) }))
+    Ok(valid.then(|| Header { generation, name: Some(name.to_owned()), others }))
 }
 
 /// Four bytes, little-endian.
@@ -137,7 +172,21 @@ mod tests {
     use super::*;
 
     fn header(generation: u64, name: Option<&str>) -> Header {
-        Header { generation, name: name.map(str::to_owned) }
+        let mut others = Slots::NONE;
+        [0, 9, 1023, 1024].into_iter().for_each(|slot| others.insert(slot));
+        Header { generation, name: name.map(str::to_owned), others }
+    }
+
+    #[test]
+    fn a_set_of_slots_is_kept() {
+        let copy = encode(1, &header(1, Some("a.log")));
+        let others = decode(1, &copy).unwrap().unwrap().others;
+        assert_eq!(others.iter().collect::<Vec<_>>(), [0, 9, 1023]);
+        let mut more = Slots::NONE;
+        more.insert(8);
+        more.add(&others);
+        assert_eq!(more.iter().collect::<Vec<_>>(), [0, 8, 9, 1023]);
+        assert!(!more.contains(7) && !more.contains(5000));
     }
 
     fn slot(first: &[u8], second: &[u8]) -> Vec<u8> {

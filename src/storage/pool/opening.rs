@@ -4,7 +4,7 @@
 //! has for it, made anew from there, or none.
 
 use super::entries::{self, Entry};
-use super::header::{self, DATA, Found};
+use super::header::{self, DATA, Found, Slots};
 use super::parts::{Journal, SlotFiles};
 use super::table::{Age, File, Slot, Table};
 use crate::error::{Error, Result};
@@ -15,6 +15,7 @@ use crate::sorted_map::SortedMap;
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt) where they are not what a crash may leave, or the failure of one of the parts.
 pub(super) async fn open(files: &impl SlotFiles, journal: &impl Journal, now: u64) -> Result<Table> {
+    nothing_is_missing(files).await?;
     let mut journalled = entries::assemble(journal.read().await?)?;
     let mut numbers = SortedMap::default();
     for number in files.list().await?.into_iter().chain(journalled.keys().copied()) {
@@ -51,6 +52,22 @@ pub(super) async fn open(files: &impl SlotFiles, journal: &impl Journal, now: u6
         journal.commit(stale).await?;
     }
     Ok(table)
+}
+
+/// Refuses a pool of whose slots one has lost its header, or is gone: nothing but damage from outside does that. A power cut
+/// leaves one of the two copies whole.
+async fn nothing_is_missing(files: &impl SlotFiles) -> Result<()> {
+    let (mut found, mut noted) = (Slots::NONE, Slots::NONE);
+    for number in files.list().await? {
+        files.open(number).await?;
+        if let Found::Aged(header, _) = header::choose(number, &files.read_at(number, 0, DATA as usize)?)? {
+            found.insert(number);
+            noted.add(&header.others);
+        }
+    }
+    let Some(missing) = noted.iter().find(|slot| !found.contains(*slot)) else { return Ok(()) };
+    let message = "the slot's header is gone, and with it what the slot held; restore a backup";
+    Err(Error::corrupt(format!("slot {missing}"), 0, message))
 }
 
 /// What was read may be in the page cache only, left there by a process that was killed: it is made durable before

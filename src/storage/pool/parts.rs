@@ -82,6 +82,44 @@ pub trait Journal: MaybeShared + 'static {
     async fn close(&self);
 }
 
+/// Stores of which each may become a [`Journal`], for platforms where a power cut in the midst of a transaction may take the
+/// whole store away. They have nothing in common, so what happens to one does not happen to another.
+///
+/// Which stores there are survives a power cut as soon as something was committed to them. A removed one may come back.
+/// Dropping a copy lets it go as [`Journal::close`] does.
+#[allow(async_fn_in_trait)] // As for `Storage`.
+pub trait Copies: MaybeShared + 'static {
+    /// One of them.
+    type Copy: Journal;
+
+    /// The numbers of those that there are.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    async fn list(&self) -> Result<Vec<u64>>;
+
+    /// Opens one, made empty if it is missing.
+    ///
+    /// # Errors
+    /// [`Busy`](crate::ErrorKind::Busy) while another handle has it open.
+    async fn open(&self, number: u64) -> Result<Self::Copy>;
+
+    /// Removes one that is closed.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    async fn remove(&self, number: u64) -> Result<()>;
+
+    /// Called when the first entry of a session is durable.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    async fn used(&self) -> Result<()>;
+
+    /// The journal that is used where there are no such stores. What it holds is from before there were, and is carried over.
+    fn former(&self) -> &Self::Copy;
+}
+
 /// A change to a [`Journal`]. Keys are ASCII.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JournalEdit {

@@ -1,7 +1,7 @@
 //! What a handle knows of its slots and the files in them, and the changes of slots that need no waiting.
 
 use super::entries::Pieces;
-use super::header::{self, DATA, Header, Side};
+use super::header::{self, DATA, Header, Side, Slots};
 use super::parts::SlotFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sorted_map::SortedMap;
@@ -75,13 +75,20 @@ impl Slot {
         self.file.is_none() && self.failed.is_none()
     }
 
-    /// Writes both copies of the header, each durable before the next is begun.
-    fn write_header(&mut self, files: &impl SlotFiles, slot: u32, name: Option<&str>) -> Result<()> {
+    /// Writes both copies of the header, each durable before the next is begun. `others` have headers.
+    fn write_header(
+        &mut self,
+        files: &impl SlotFiles,
+        slot: u32,
+        name: Option<&str>,
+        others: &Slots,
+    ) -> Result<()> {
         let (generation, first) = match self.age {
             Age::Young { .. } => (1, Side::First),
             Age::Aged { generation, newest } => (generation + 1, newest.other()),
         };
-        let copy = header::encode(slot, &Header { generation, name: name.map(str::to_owned) });
+        let header = Header { generation, name: name.map(str::to_owned), others: *others };
+        let copy = header::encode(slot, &header);
         for side in [first, first.other()] {
             let written = files.write_at(slot, side.offset(), &copy).and_then(|()| files.flush(slot));
             if let Err(error) = written {
@@ -95,7 +102,7 @@ impl Slot {
 
     /// Puts the header on a slot whose name is durable by now. What its file holds is made durable first, for from
     /// then on the journal's word does not count.
-    fn mature(&mut self, files: &impl SlotFiles, slot: u32) -> Result<()> {
+    fn mature(&mut self, files: &impl SlotFiles, slot: u32, others: &Slots) -> Result<()> {
         let name = self.file.as_ref().map(|file| file.name.clone());
         let settled = match &mut self.file {
             Some(file) => file.straighten(files, slot),
@@ -105,7 +112,7 @@ impl Slot {
             self.failed = Some(error.clone());
             return Err(error);
         }
-        self.write_header(files, slot, name.as_deref())?;
+        self.write_header(files, slot, name.as_deref(), others)?;
         if let Some(file) = &mut self.file {
             file.pieces = Pieces::default();
         }
@@ -198,14 +205,17 @@ impl Table {
     /// Makes the file in a free, aged slot. Where that fails, the name may be there at the next opening, so it is here.
     pub(super) fn create_aged(&mut self, files: &impl SlotFiles, slot: u32, name: &str) -> Result<()> {
         self.insert(slot, name);
-        self.slots.get_mut(&slot).map_or(Ok(()), |found| found.write_header(files, slot, Some(name)))
+        let others = self.with_headers();
+        let found = self.slots.get_mut(&slot);
+        found.map_or(Ok(()), |found| found.write_header(files, slot, Some(name), &others))
     }
 
     /// Frees an aged slot.
     pub(super) fn remove_aged(&mut self, files: &impl SlotFiles, name: &str) -> Result<()> {
+        let others = self.with_headers();
         let (number, slot) = self.find(name)?;
         check(name, slot.failed.as_ref())?;
-        slot.write_header(files, number, None)?;
+        slot.write_header(files, number, None, &others)?;
         slot.file = None;
         let cleared = slot.clear(files, number);
         self.names.remove(name);
@@ -237,19 +247,49 @@ impl Table {
 
     /// Puts headers on the slots that were watched long enough. Returns those that held files until now journalled.
     pub(super) fn mature(&mut self, files: &impl SlotFiles, now: u64) -> Vec<u32> {
-        let mut journalled = Vec::new();
+        let (mut journalled, mut last) = (Vec::new(), None);
+        let mut others = self.with_headers();
         for (number, slot) in self.slots.iter_mut() {
             if !is_due(slot, now) {
                 continue;
             }
-            match slot.mature(files, *number) {
-                Ok(()) if slot.file.is_some() => journalled.push(*number),
-                Ok(()) => {}
+            match slot.mature(files, *number, &others) {
+                Ok(()) => {
+                    others.insert(*number);
+                    last = Some(*number);
+                    if slot.file.is_some() {
+                        journalled.push(*number);
+                    }
+                }
                 // What was acknowledged is in the journal or in the slot. Whoever writes to its file will be told.
                 Err(error) => tracing::warn!(%error, slot = number, "a slot of the pool fails"),
             }
         }
+        if let Some(last) = last
+            && let Err(error) = self.note(files, last, &others)
+        {
+            tracing::warn!(%error, "a slot of the pool fails");
+        }
         journalled
+    }
+
+    /// The slots that have headers.
+    fn with_headers(&self) -> Slots {
+        let mut found = Slots::NONE;
+        for (number, _) in self.slots.iter().filter(|(_, slot)| !slot.is_young()) {
+            found.insert(*number);
+        }
+        found
+    }
+
+    /// Has another slot's header say that `slot` has one too: a free slot's, if there is any.
+    fn note(&mut self, files: &impl SlotFiles, slot: u32, others: &Slots) -> Result<()> {
+        let sound = |slot: &Slot| slot.failed.is_none() && !slot.is_young();
+        let witnesses = self.slots.iter_mut().filter(|(number, found)| **number != slot && sound(found));
+        let witness = witnesses.min_by_key(|(_, found)| found.file.is_some());
+        let Some((number, witness)) = witness else { return Ok(()) };
+        let name = witness.file.as_ref().map(|file| file.name.clone());
+        witness.write_header(files, *number, name.as_deref(), others)
     }
 }
 

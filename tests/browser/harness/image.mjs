@@ -8,7 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const MEGABYTES = 2048;
+/** The file is sparse. On a small disk Chromium deletes what it stores for origins, to make room. */
+const MEGABYTES = 8192;
 
 /** Makes an ext4 file system in a new file and mounts it at `.path`. */
 export async function makeImage() {

@@ -19,17 +19,22 @@ export function startWork(page, { database, storage, channel, stalled = false, .
 /** How many operations are acknowledged, as far as was heard on `channel`. */
 export const acknowledged = (server, channel) => Math.max(0, ...server.told(channel).filter(Number.isFinite));
 
+/** How often a database is opened that does not open in time: that says that the machine is slow, and nothing of the database. */
+const ATTEMPTS = 4;
+
 /** Opens a database in a tab and compares it with what `acknowledged` operations make. The verdict is 'intact', 'lost', 'wrong', or
  *  'refused' where it does not open. Leaves it open. */
 export async function judgeIn(page, { database, storage, acknowledged, bytes }) {
-  const found = await page.evaluate(async ([database, storage]) => {
+  const found = await page.evaluate(async ([database, storage, attempts]) => {
     const { contents } = await import('/tests/page/workload.mjs');
-    try {
-      return { contents: await contents(await pumice.open(database, { storage })) };
-    } catch (error) {
-      return { error: `${error.code}: ${error.message}` };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return { contents: await contents(await pumice.open(database, { storage })) };
+      } catch (error) {
+        if (error.code !== 'timeout' || attempt === attempts) return { error: `${error.code}: ${error.message}` };
+      }
     }
-  }, [database, storage]);
+  }, [database, storage, ATTEMPTS]);
   if (found.error !== undefined) return { verdict: 'refused', operations: 0, error: found.error };
   return judge(found.contents, acknowledged, bytes);
 }

@@ -1,5 +1,5 @@
-/** A database in IndexedDB that is none of the package's, with one value that was committed strictly. A browser that has lost it has
- *  lost IndexedDB altogether. */
+/** Canaries that are none of the package's: a database in IndexedDB with one value that was committed strictly, and a file in OPFS. A
+ *  browser that has lost one of them has lost IndexedDB, or OPFS, altogether. */
 
 const done = request => new Promise((resolve, reject) => {
   request.onsuccess = () => resolve(request.result);
@@ -29,4 +29,22 @@ export async function get() {
   const value = await done(database.transaction('values').objectStore('values').get('value'));
   database.close();
   return value;
+}
+
+/** Makes the file. It is durable a minute later. */
+export async function putFile() {
+  const top = await navigator.storage.getDirectory();
+  const writer = await (await top.getFileHandle('canary', { create: true })).createWritable();
+  await writer.write('alive');
+  await writer.close();
+}
+
+export async function hasFile() {
+  const top = await navigator.storage.getDirectory();
+  try {
+    return await (await (await top.getFileHandle('canary')).getFile()).text() === 'alive';
+  } catch (error) {
+    if (error.name === 'NotFoundError') return false;
+    throw error;
+  }
 }

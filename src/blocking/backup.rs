@@ -1,0 +1,221 @@
+//! Backups: a directory of the files that a database, and its past, can be made of again.
+//!
+//! Files have names that say what they hold, so a second backup into the same directory adds what is new and replaces
+//! nothing. A file gets its name when it is complete, durable and read back, so a backup that was interrupted leaves an
+//! older one as it was.
+
+use super::Db;
+use super::staging::failed;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::files::Files;
+use crate::options::Environment;
+use crate::snapshot::BlockCache;
+use crate::storage::history::{self, Archive, Catalog, Retention, archived_name};
+use crate::storage::platform::block_on;
+use crate::storage::{Storage, SyncDiskStorage, sync_dir};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How much is copied at once.
+const COPY_BYTES: usize = 1 << 20;
+/// Files that may go while they are copied before it is given up.
+const ATTEMPTS: usize = 20;
+
+/// What a backup has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backup {
+    /// The last record in it.
+    pub sequence: u64,
+    /// Files that were not there before.
+    pub new_files: u64,
+    /// Bytes of them.
+    pub new_bytes: u64,
+    /// Files in the directory now, earlier backups included.
+    pub files: u64,
+}
+
+impl<S: Storage> Db<S> {
+    /// Copies everything that is durable now, and the past that is kept, to the directory `dir`, and reads all of it back.
+    /// Writers and readers go on. Made beside a writer, from a handle that only reads, it has what that handle can see.
+    ///
+    /// A directory takes any number of backups of one database; [`restore`](Db::restore) gives each moment that they reach.
+    /// Nothing is replaced; what is older than the database's [retention](Self::retention) goes, if there is one.
+    ///
+    /// ```
+    /// # fn main() -> pumice::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = |name| dir.path().join(name);
+    /// use pumice::blocking::Db;
+    ///
+    /// let db = Db::open(path("app"))?;
+    /// db.collection("notes").put("n1", "buy milk")?;
+    /// assert_eq!(db.backup(path("backups"))?.sequence, 1);
+    /// Db::restore(path("backups"), path("again"))?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when `dir` holds something else, the backups of another database
+    /// included, [`Busy`](ErrorKind::Busy) while another backup writes to it, and when files cannot be read or written.
+    pub fn backup(&self, dir: impl AsRef<Path>) -> Result<Backup> {
+        let core = self.0.core();
+        core.check_open()?;
+        if !core.options.read_only {
+            self.sync()?;
+        }
+        // Keeps the snapshots in place; what else goes meanwhile is looked for again.
+        let view = self.read_view();
+        let _archive = core.archive.begin_reading();
+        let target = Target::open(dir.as_ref(), core.store)?;
+        let mut done = Backup::default();
+        let mut attempts = 0;
+        loop {
+            let copied = target.copy_all(&core.storage, &mut done).and_then(|()| target.newest());
+            attempts += 1;
+            match copied {
+                // A listing beside a compaction may show neither the old files nor the new one.
+                Ok(sequence) if sequence < view.sequence() && attempts < ATTEMPTS => {}
+                Err(error) if error.kind() == ErrorKind::NotFound && attempts < ATTEMPTS => {}
+                copied => {
+                    done.sequence = copied?;
+                    break;
+                }
+            }
+        }
+        if done.sequence < view.sequence() {
+            let message = "the database changes faster than it can be copied; try again";
+            return Err(Error::new(ErrorKind::Timeout, message));
+        }
+        target.verify()?;
+        done.files = target.keep_within(core.archive.retention(), &*core.options.environment)?;
+        Ok(done)
+    }
+}
+
+/// The directory that takes the backup.
+struct Target {
+    storage: Arc<SyncDiskStorage>,
+    archive: PathBuf,
+}
+
+impl Target {
+    fn open(dir: &Path, store: [u8; 16]) -> Result<Self> {
+        let storage = SyncDiskStorage::open(dir)?;
+        let refused = |why: &str| {
+            let message = format!("{} {why}; choose another directory", storage.dir().display());
+            Err(Error::new(ErrorKind::InvalidArgument, message))
+        };
+        let there = block_on(Catalog::read(&storage))?;
+        if there.is_live() {
+            return refused("is a database");
+        }
+        if there.stores().any(|other| other != store) {
+            return refused("holds the backups of another database");
+        }
+        let archive = storage.dir().join("archive");
+        if !archive.is_dir() {
+            fs::create_dir(&archive).map_err(|e| failed("create the directory", &archive, e))?;
+            sync_dir(storage.dir())?;
+        }
+        Ok(Self { storage: Arc::new(storage), archive })
+    }
+
+    fn copy_all<S: Storage>(&self, from: &Arc<S>, done: &mut Backup) -> Result<()> {
+        let catalog = block_on(Catalog::read(&**from))?;
+        let pieces = catalog.pieces.iter().map(|piece| (&piece.name, piece.live));
+        for (name, live) in pieces.chain(catalog.bases.iter().map(|base| (&base.name, base.live))) {
+            let copy = if live {
+                block_on(archived_name(from, name))?
+            } else {
+                Some((name.clone(), block_on(from.len(name))?))
+            };
+            let Some((copy, len)) = copy else { continue };
+            if self.copy(&**from, name, len, &copy)? {
+                done.new_files += 1;
+                done.new_bytes += len;
+            }
+        }
+        sync_dir(&self.archive)
+    }
+
+    /// Copies the first `len` bytes of a file, unless they are there. Returns whether they were not.
+    fn copy<S: Storage>(&self, from: &S, name: &str, len: u64, copy: &str) -> Result<bool> {
+        let file_name = copy.strip_prefix("archive/").unwrap_or(copy);
+        let path = self.archive.join(file_name);
+        if path.is_file() && same(from, name, len, &path)? {
+            return Ok(false);
+        }
+        let part = self.archive.join(format!(".{file_name}.part"));
+        let mut file = File::create(&part).map_err(|e| failed("create", &part, e))?;
+        let mut at = 0;
+        while at < len {
+            let piece = block_on(from.read_at(name, at, piece_len(at, len)))?;
+            if piece.is_empty() {
+                break;
+            }
+            file.write_all(&piece).map_err(|e| failed("write", &part, e))?;
+            at += piece.len() as u64;
+        }
+        file.sync_all().map_err(|e| failed("sync", &part, e))?;
+        if !same(from, name, len, &part)? {
+            let message = "the copy does not read back as it was written; check the disk";
+            return Err(Error::corrupt(part.display().to_string(), 0, message));
+        }
+        fs::rename(&part, &path).map_err(|e| failed("rename to", &path, e))?;
+        Ok(true)
+    }
+
+    /// The last record that the files lead to.
+    fn newest(&self) -> Result<u64> {
+        let cache = Arc::new(BlockCache::new(1 << 20));
+        Ok(block_on(history::past(&self.storage, &cache, &[], None))?.view.sequence)
+    }
+
+    /// Reads everything in the directory.
+    fn verify(&self) -> Result<()> {
+        let mut damage = None;
+        block_on(history::check(&self.storage, &block_on(Files::list(&*self.storage))?, &mut |error| {
+            damage.get_or_insert(error);
+        }))?;
+        damage.map_or(Ok(()), Err)
+    }
+
+    /// Takes over the database's setting, and lets go what is beyond it. Returns how many files there are.
+    fn keep_within(&self, retention: Option<Retention>, clock: &dyn Environment) -> Result<u64> {
+        let archive = Archive::new(&block_on(Files::list(&*self.storage))?);
+        if archive.retention() != retention {
+            block_on(archive.set(&*self.storage, retention))?;
+        }
+        if retention.is_some() {
+            block_on(archive.let_go(&*self.storage, clock))?;
+        }
+        let files = block_on(Files::list(&*self.storage))?;
+        Ok(files.archived.iter().filter(|name| !name.ends_with(".retention")).count() as u64)
+    }
+}
+
+fn piece_len(at: u64, len: u64) -> usize {
+    usize::try_from(len - at).unwrap_or(usize::MAX).min(COPY_BYTES)
+}
+
+fn same<S: Storage>(from: &S, name: &str, len: u64, path: &Path) -> Result<bool> {
+    let mut file = File::open(path).map_err(|e| failed("open", path, e))?;
+    if file.metadata().map_err(|e| failed("read", path, e))?.len() != len {
+        return Ok(false);
+    }
+    let (mut at, mut found) = (0, Vec::new());
+    while at < len {
+        let piece = block_on(from.read_at(name, at, piece_len(at, len)))?;
+        found.clear();
+        let read = (&mut file).take(piece.len() as u64).read_to_end(&mut found);
+        read.map_err(|e| failed("read", path, e))?;
+        if piece.is_empty() || found != piece {
+            return Ok(false);
+        }
+        at += piece.len() as u64;
+    }
+    Ok(true)
+}

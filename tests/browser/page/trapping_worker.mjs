@@ -1,0 +1,4 @@
+/** The package's worker, whose engine cannot tell its statistics. */
+
+import './trap.mjs';
+import '/entry/worker';

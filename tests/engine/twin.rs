@@ -1,0 +1,172 @@
+//! Guards against a journal in two copies that loses what one of them still has, or believes a copy that lost something.
+
+use crate::support::block_on;
+use crate::support::medium::{Change, Content, Medium, MediumCopies};
+use pumice::pool::{Journal, JournalEdit, TwinJournal};
+use pumice::{Error, ErrorKind, Result};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+type Twin = TwinJournal<MediumCopies>;
+type Entries = Vec<(String, Vec<u8>)>;
+
+fn open(medium: &Medium) -> Result<(Twin, Entries)> {
+    let journal = TwinJournal::new(MediumCopies::new(medium.clone()));
+    let entries = block_on(journal.read())?;
+    Ok((journal, entries))
+}
+
+fn put(key: &str, value: &str) -> JournalEdit {
+    JournalEdit::Put { key: key.into(), value: value.into() }
+}
+
+fn commit(journal: &Twin, edits: &[JournalEdit]) -> Result<()> {
+    block_on(journal.commit(edits.to_vec()))
+}
+
+fn keys(entries: &Entries) -> String {
+    entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// A medium in whose copies there are `a`, `b` and `d`.
+fn written() -> Medium {
+    let medium = Medium::default();
+    let (journal, entries) = open(&medium).unwrap();
+    assert_eq!(entries, []);
+    commit(&journal, &[put("a", "1"), put("c", "3")]).unwrap();
+    commit(&journal, &[put("b", "2"), JournalEdit::Remove { from: "c".into(), to: "d".into() }]).unwrap();
+    commit(&journal, &[put("d", "4")]).unwrap();
+    medium
+}
+
+#[test]
+fn either_copy_will_do_and_both_are_new_at_each_opening() {
+    let medium = written();
+    for round in 0..6 {
+        let old: Vec<u64> = medium.parts().copies.keys().copied().collect();
+        assert_eq!(old.len(), 2, "round {round}");
+        // Thrown away, or removed with its name.
+        let lost = old[round % 2];
+        if round < 3 {
+            medium.parts().copies.get_mut(&lost).unwrap().clear();
+        } else {
+            medium.parts().copies.remove(&lost);
+        }
+        let there: Vec<u64> = medium.parts().copies.keys().copied().collect();
+        let (_, entries) = open(&medium).unwrap();
+        assert_eq!(keys(&entries), "a b d", "round {round}");
+        let new: Vec<u64> = medium.parts().copies.keys().copied().collect();
+        assert!(new.len() == 2 && new.iter().all(|one| !there.contains(one)), "{there:?} became {new:?}");
+    }
+}
+
+#[test]
+fn nothing_is_made_before_there_is_something_to_keep_and_nothing_stays_of_it() {
+    let medium = Medium::default();
+    let (journal, _) = open(&medium).unwrap();
+    commit(&journal, &[JournalEdit::Remove { from: "a".into(), to: "b".into() }]).unwrap();
+    assert_eq!(medium.parts().copies.len(), 0);
+    commit(&journal, &[put("a", "1")]).unwrap();
+    assert_eq!(medium.parts().copies.len(), 2);
+    commit(&journal, &[JournalEdit::Remove { from: "a".into(), to: "b".into() }]).unwrap();
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&done);
+    medium.watch(move |change| {
+        let mut done = record.lock().unwrap();
+        match change {
+            Change::Commit(Some(number), edits) => {
+                assert!(edits.iter().all(|edit| matches!(edit, JournalEdit::Remove { .. })));
+                done.push(format!("empty {number}"));
+            }
+            Change::RemoveCopy(number) => done.push(format!("remove {number}")),
+            _ => {}
+        }
+        Ok(())
+    });
+    assert_eq!(open(&medium).unwrap().1, []);
+    assert_eq!(medium.parts().copies.len(), 0);
+    // A removed one may come back.
+    assert_eq!(*done.lock().unwrap(), ["empty 0", "remove 0", "empty 1", "remove 1"]);
+}
+
+/// A copy that lost entries from its midst must not be taken for whole.
+#[test]
+fn a_copy_with_a_gap_counts_for_nothing() {
+    let medium = written();
+    medium.parts().copies.get_mut(&0).unwrap().remove("b");
+    assert_eq!(keys(&open(&medium).unwrap().1), "a b d");
+    let medium = written();
+    medium.parts().copies.get_mut(&1).unwrap().insert("b".into(), Content::Own(b"3".to_vec()));
+    assert_eq!(keys(&open(&medium).unwrap().1), "a b d");
+    let medium = written();
+    for copy in medium.parts().copies.values_mut() {
+        copy.remove("b");
+    }
+    let before = medium.parts().copies.len();
+    let error = open(&medium).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert_eq!(medium.parts().copies.len(), before, "nothing was changed");
+    // Alone, what it knows to be missing is missing.
+    let medium = written();
+    medium.parts().copies.get_mut(&0).unwrap().clear();
+    medium.parts().copies.get_mut(&1).unwrap().remove("a");
+    assert_eq!(open(&medium).map(|_| ()).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn the_copies_differ_by_one_commit_at_most_and_the_longer_one_counts() {
+    let medium = written();
+    let before: BTreeMap<String, Content> = medium.parts().copies[&1].clone();
+    let (journal, _) = open(&medium).unwrap();
+    commit(&journal, &[put("e", "5")]).unwrap();
+    let second = *medium.parts().copies.keys().last().unwrap();
+    medium.parts().copies.insert(second, before);
+    assert_eq!(keys(&open(&medium).unwrap().1), "a b d e");
+}
+
+#[test]
+fn what_the_former_journal_holds_is_carried_over_once() {
+    let medium = Medium::default();
+    block_on(Journal::commit(&medium, vec![put("a", "1"), put("b", "2")])).unwrap();
+    let (journal, entries) = open(&medium).unwrap();
+    assert_eq!(keys(&entries), "a b");
+    assert!(medium.parts().journal.is_empty());
+    commit(&journal, &[JournalEdit::Remove { from: "a".into(), to: "b".into() }]).unwrap();
+    // It came back, with a power cut in the midst of clearing it.
+    block_on(Journal::commit(&medium, vec![put("a", "1"), put("b", "2")])).unwrap();
+    assert_eq!(keys(&open(&medium).unwrap().1), "b");
+    assert!(medium.parts().journal.is_empty());
+}
+
+/// Whichever call fails: what was there is there when it is opened again, and a commit that failed is the last one.
+#[test]
+fn a_failure_costs_nothing_and_is_the_end() {
+    for fails in 0.. {
+        let medium = written();
+        let mut calls = 0;
+        medium.watch(move |_| {
+            calls += 1;
+            if calls == fails + 1 { Err(Error::new(ErrorKind::Full, "no room")) } else { Ok(()) }
+        });
+        let opened = open(&medium);
+        let mut acknowledged = "a b d";
+        let mut failed = opened.is_err();
+        if let Ok((journal, entries)) = opened {
+            assert_eq!(keys(&entries), "a b d");
+            failed = commit(&journal, &[put("e", "5")]).is_err();
+            if failed {
+                let again = commit(&journal, &[put("f", "6")]).unwrap_err();
+                assert_eq!(again.kind(), ErrorKind::Poisoned);
+            } else {
+                acknowledged = "a b d e";
+            }
+        }
+        medium.parts().watch = None;
+        let found = keys(&open(&medium).unwrap().1);
+        assert!(found == acknowledged || found == "a b d e", "{found}, call {fails} failed");
+        if !failed {
+            assert!(fails > 8, "{fails} calls");
+            return;
+        }
+    }
+}
