@@ -85,6 +85,8 @@ pub fn all(pumice: &Pumice, size: Size) -> Result<Vec<Scenario>> {
         command("compact", "compact", several, &[], several.1.clone()),
         command("compact behind a torn tail", "compact", torn, &[], torn.1.clone()),
         command("compact of a large log", "compact", &bases.full, &[], bases.full.1.clone()),
+        command("compact with a past that is kept", "compact", &bases.kept, &[], bases.kept.1.clone()),
+        command("retention to be off", "retention", &bases.kept, &["--off"], bases.kept.1.clone()),
     ])
 }
 
@@ -108,6 +110,8 @@ struct Bases {
     torn: (Tree, String),
     /// A log that a few more documents make long enough to compact itself.
     full: (Tree, String),
+    /// With a past that is kept: an archive, a snapshot and two segments.
+    kept: (Tree, String),
 }
 
 impl Bases {
@@ -134,6 +138,14 @@ impl Bases {
         let log_bytes: usize = full.files.iter().map(|stored| stored.bytes.len()).sum();
         ensure!((31 << 19..16 << 20).contains(&log_bytes), "the large log has {log_bytes} bytes");
 
+        let db = scratch.join("kept");
+        load(pumice, &db, &input("base", 6, 5, 100))?;
+        pumice.run("retention", &db, &["--keep", "7d"])?;
+        pumice.run("compact", &db, &[])?;
+        load_and_kill(pumice, &db, &input("base", 9, 5, 100))?;
+        load(pumice, &db, &input("base", 12, 5, 100))?;
+        let kept = Tree::read(&db)?;
+
         let with_scan = |tree: Tree| -> Result<(Tree, String)> {
             let db = scratch.join("scanned");
             tree.write(&db)?;
@@ -141,7 +153,12 @@ impl Bases {
             ensure!(!text.is_empty(), "a database to begin with is empty");
             Ok((tree, text))
         };
-        Ok(Self { several: with_scan(several)?, torn: with_scan(torn)?, full: with_scan(full)? })
+        Ok(Self {
+            several: with_scan(several)?,
+            torn: with_scan(torn)?,
+            full: with_scan(full)?,
+            kept: with_scan(kept)?,
+        })
     }
 }
 

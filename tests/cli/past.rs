@@ -56,13 +56,15 @@ fn a_directory_of_backups_gives_back_what_it_was_given() {
     let place = Place::new();
     let (db, backups) = (&written(&place, "app", 6), &place.arg("backups"));
     let first = run(&["scan", db]).ok();
-    assert!(run(&["backup", db, backups]).ok().starts_with("backed up to record 6: "));
+    let said = run(&["backup", db, backups]);
+    assert_eq!((said.code, said.out.as_str()), (Some(0), ""));
+    assert!(said.err.starts_with("note: backed up to record 6: "), "{said:?}");
     run(&["put", db, "users", "later", "1"]).ok();
     run(&["compact", db]).ok();
     let second = run(&["scan", db]).ok();
-    run(&["backup", db, backups]).ok();
+    assert_eq!(run(&["backup", db, backups]).code, Some(0));
     let made = contents(&place.path("backups"));
-    let again = run(&["backup", db, backups]).ok();
+    let again = run(&["backup", db, backups]).err;
     assert!(again.contains(", 0 of them new with 0 bytes"), "{again}");
     assert_eq!(contents(&place.path("backups")), made);
 
@@ -88,7 +90,7 @@ fn a_directory_of_backups_gives_back_what_it_was_given() {
 fn a_damaged_backup_is_refused_and_leaves_nothing() {
     let place = Place::new();
     let (db, backups) = (&written(&place, "app", 6), &place.arg("backups"));
-    run(&["backup", db, backups]).ok();
+    assert_eq!(run(&["backup", db, backups]).code, Some(0));
     for (name, bytes) in contents(&place.path("backups")) {
         let path = place.path("backups").join(&name);
         if !bytes.is_empty() {

@@ -18,12 +18,7 @@ pub(crate) fn backup(args: &Backup, notes: &mut Notes) -> Result<Outcome> {
     program.run(&args.dir);
     program.tell(notes);
     let (sequence, files, new, bytes) = (done.sequence, done.files, done.new_files, done.new_bytes);
-    let mut out = Output::default();
-    out.line(
-        format!("backed up to record {sequence}: {files} files, {new} of them new with {bytes} bytes")
-            .as_bytes(),
-    )?;
-    out.finish()?;
+    notes.add(format!("backed up to record {sequence}: {files} files, {new} of them new with {bytes} bytes"));
     Ok(Outcome::Done)
 }
 
