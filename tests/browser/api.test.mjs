@@ -2,7 +2,8 @@
 
 import { after, before, describe, test } from 'node:test';
 import { readdir } from 'node:fs/promises';
-import { startChromium, PATIENCE } from './harness/chromium.mjs';
+import { startChromium } from './harness/chromium.mjs';
+import { PATIENCE } from './harness/patience.mjs';
 import { serve } from './harness/server.mjs';
 import { openTab } from './harness/tab.mjs';
 

@@ -7,7 +7,8 @@ import { deepStrictEqual as same, match, ok, strictEqual as equal } from 'node:a
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startChromium, PATIENCE } from './harness/chromium.mjs';
+import { startChromium } from './harness/chromium.mjs';
+import { PATIENCE } from './harness/patience.mjs';
 import { PACKAGE, serve } from './harness/server.mjs';
 
 const folders = { '/app/pkg/': PACKAGE, '/app/': fileURLToPath(new URL('../../www/', import.meta.url)) };

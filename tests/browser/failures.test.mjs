@@ -3,7 +3,8 @@
 
 import { after, before, describe, test } from 'node:test';
 import { deepStrictEqual as same, ok, strictEqual as equal } from 'node:assert';
-import { startChromium, PATIENCE } from './harness/chromium.mjs';
+import { startChromium } from './harness/chromium.mjs';
+import { PATIENCE } from './harness/patience.mjs';
 import { serve } from './harness/server.mjs';
 import { endWorkers, openTab, setQuota } from './harness/tab.mjs';
 

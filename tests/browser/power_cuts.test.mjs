@@ -17,7 +17,7 @@ import { keep, SOAK } from './harness/figures.mjs';
 import { makeImage } from './harness/image.mjs';
 import { removeIndexedDb, tornLogs } from './harness/leveldb.mjs';
 import { serve } from './harness/server.mjs';
-import { openTab } from './harness/tab.mjs';
+import { evaluateWithin, openTab } from './harness/tab.mjs';
 import { acknowledged, judgeIn, startWork } from './harness/workers.mjs';
 
 const CUTS = SOAK ? 50 : Number(process.env.PUMICE_CUTS ?? 5);
@@ -47,13 +47,15 @@ after(async () => {
   await server?.close();
 });
 
-test(`${CUTS} cuts of the power lose nothing`, { timeout: 120_000 + CUTS * 240_000 }, async () => {
+test(`${CUTS} cuts of the power lose nothing`, { timeout: 120_000 + CUTS * 240_000 }, async ({ signal }) => {
   const profile = join(image.path, 'profile');
   const databases = STORAGES.flatMap(storage => Object.keys(SCENARIOS).map(scenario => (
     { storage, scenario, ...SCENARIOS[scenario], cuts: 0, acknowledged: 0, lost: 0, wrong: 0, refused: 0, lostByBrowser: 0, operations: 0 }
   )));
   const browserFigures = { cuts: CUTS, torn: 0, thrownAway: 0 };
   for (let cut = 0; cut < CUTS; cut += 1) {
+    // Out of time: the file system goes, and nothing may begin behind that.
+    signal.throwIfAborted();
     const browser = await startChromium({ profile });
     await withCanary(browser, async (canary, cut) => {
       await canary.put(cut);
@@ -103,7 +105,7 @@ function count(one, verdict, details) {
 /** Runs `use` with page/canary.mjs in a tab. */
 async function withCanary(browser, use, value) {
   const page = await openTab(browser, server);
-  const result = await page.evaluate(async ([use, value]) => (
+  const result = await evaluateWithin(page, 'a canary', async ([use, value]) => (
     new Function('canary', 'value', `return (${use})(canary, value)`)(await import('/tests/page/canary.mjs'), value)
   ), [String(use), value]);
   await page.close();

@@ -4,7 +4,8 @@
 import { after, before, describe, test } from 'node:test';
 import { deepStrictEqual as equal, ok } from 'node:assert';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PATIENCE, startChromium } from './harness/chromium.mjs';
+import { startChromium } from './harness/chromium.mjs';
+import { PATIENCE } from './harness/patience.mjs';
 import { keep, SOAK } from './harness/figures.mjs';
 import { serve } from './harness/server.mjs';
 import { crash, endWorkers, openTab } from './harness/tab.mjs';

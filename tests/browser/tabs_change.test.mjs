@@ -2,7 +2,8 @@
 
 import { after, before, describe, test } from 'node:test';
 import { deepStrictEqual as equal, ok } from 'node:assert';
-import { PATIENCE, startChromium } from './harness/chromium.mjs';
+import { startChromium } from './harness/chromium.mjs';
+import { PATIENCE } from './harness/patience.mjs';
 import { serve } from './harness/server.mjs';
 import { crash, endWorkers, openTab } from './harness/tab.mjs';
 

@@ -2,6 +2,7 @@
 
 pub mod browser;
 mod platform_table;
+mod watchdog;
 
 use crate::fuzz::{self, Effort};
 use crate::{package, setup};
@@ -9,6 +10,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
+use watchdog::Watchdog;
 use xshell::{Shell, cmd};
 
 struct Step {
@@ -109,7 +111,8 @@ fn npm_package(sh: &Shell) -> Result<()> {
     setup::browser::chromium(sh)?;
     package::run(sh)?;
     let target = setup::target_dir(sh)?;
-    Ok(cmd!(sh, "node --test tests/package/package.test.js").env("PUMICE_TARGET", target).run()?)
+    let limit = browser::limit(sh);
+    Ok(cmd!(sh, "node --test {limit} tests/package/package.test.js").env("PUMICE_TARGET", target).run()?)
 }
 
 /// The names that `--leave-out` knows.
@@ -149,7 +152,9 @@ pub fn run(sh: &Shell, leave_out: &[String]) -> Result<ExitCode> {
         }
         println!("\n[{number}/{total}] {name}");
         let step_start = Instant::now();
+        let watchdog = Watchdog::over(name);
         let outcome = run(sh);
+        drop(watchdog);
         let seconds = step_start.elapsed().as_secs_f64();
         if let Err(error) = outcome {
             println!("[{number}/{total}] {name}: FAILED after {seconds:.1} s: {error:#}");

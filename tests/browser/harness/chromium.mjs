@@ -9,14 +9,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
+import { PATIENCE, within } from './patience.mjs';
 
 const ARGS = [
   '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--disable-breakpad', '--password-store=basic', '--remote-debugging-port=0',
 ];
-
-/** How long anything may take on a machine that stalls, before it counts as hanging. */
-export const PATIENCE = 90_000;
 
 /** A new folder for a profile. */
 export const newProfile = () => mkdtemp(join(tmpdir(), 'pumice-chromium-'));
@@ -48,15 +46,20 @@ export async function startChromium({ profile, args = [] } = {}) {
     [...ARGS, ...args, `--user-data-dir=${folder}`, 'about:blank'], { detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
   running.add(child);
   const ended = once(child, 'exit').then(() => running.delete(child));
-  const browser = await chromium.connectOverCDP(await address(child), { timeout: PATIENCE });
+  const browser = await chromium.connectOverCDP(await within('the start of Chromium', address(child)), { timeout: PATIENCE });
   const context = browser.contexts()[0];
   context.setDefaultTimeout(PATIENCE);
 
   /** SIGKILL to every process of it, at once. */
   async function kill() {
     killGroup(child);
-    await ended;
-    await browser.close().catch(() => {});
+    await release();
+  }
+
+  /** Once it is dead, or dies. */
+  async function release() {
+    await within('the end of Chromium, killed,', ended);
+    await within('the end of a connection', browser.close()).catch(() => {});
     if (own) await remove(folder);
   }
 
@@ -71,15 +74,18 @@ export async function startChromium({ profile, args = [] } = {}) {
       await page.goto(url);
       return page;
     },
-    /** Closes it as a user would. */
+    /** Closes it as a user would, who kills it when it does not close. */
     async close() {
-      const session = await browser.newBrowserCDPSession().catch(() => undefined);
-      await session?.send('Browser.close').catch(() => {});
-      const late = setTimeout(killGroup, PATIENCE, child);
-      await ended;
-      clearTimeout(late);
-      await browser.close().catch(() => {});
-      if (own) await remove(folder);
+      const closed = async () => {
+        const session = await browser.newBrowserCDPSession().catch(() => undefined);
+        await session?.send('Browser.close').catch(() => {});
+        await ended;
+      };
+      await within('the end of Chromium', closed()).catch(error => {
+        console.error(`${error.message}, so it is killed`);
+        killGroup(child);
+      });
+      await release();
     },
   };
 }

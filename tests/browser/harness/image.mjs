@@ -1,13 +1,16 @@
 /** A file system on a loop device whose power can be cut. Needs root; the approach is that of reliability/src/mount.rs. */
 
-import { execFile, execFileSync } from 'node:child_process';
-import { access, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { access, mkdir, mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { within } from './patience.mjs';
 
-const run = promisify(execFile);
+const execute = promisify(execFile);
+/** A program that hangs in the kernel cannot be killed, but left. */
+const run = (program, args) => within(`${program} ${args.join(' ')}`, execute(program, args));
 /** The file is sparse. On a small disk Chromium deletes what it stores for origins, to make room. */
 const MEGABYTES = 8192;
 
@@ -25,13 +28,15 @@ export async function makeImage() {
   });
   await mount();
   // Lazily, for whatever still holds a file must not keep the mount.
-  const leave = () => execFileSync('umount', ['-l', path], { stdio: 'ignore' });
+  const leave = () => spawn('umount', ['-l', path], { stdio: 'ignore', detached: true }).unref();
   process.on('exit', leave);
 
   return {
     path,
     /** Nothing that is not on the device by now gets there. The journal's pending part goes too, unless `flushJournal`. */
     async cutPower(flushJournal) {
+      // Where it is not mounted any more, that would be the power of the machine's own file system.
+      if ((await stat(path)).dev === (await stat(folder)).dev) throw new Error(`${path} is not mounted`);
       await run('xfs_io', ['-x', '-c', flushJournal ? 'shutdown -f' : 'shutdown', path]);
       const stillWrites = await writeFile(join(path, 'a probe'), 'x').then(() => true, () => false);
       if (stillWrites) throw new Error('`xfs_io -c shutdown` did not shut the file system down');
@@ -49,7 +54,7 @@ export async function makeImage() {
     },
     async remove() {
       process.off('exit', leave);
-      leave();
+      await run('umount', ['-l', path]);
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -1,5 +1,7 @@
 /** What a test does to a tab with the blank page in it. */
 
+import { within } from './patience.mjs';
+
 /** Opens the blank page, with the package as `pumice` and everything of page/tools.mjs as globals. */
 export async function openTab(browser, server) {
   const page = await browser.tab(server.origin);
@@ -45,3 +47,6 @@ export async function setQuota(page, bytes) {
   await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(page.url()).origin, quotaSize: bytes });
   return session;
 }
+
+/** As `page.evaluate`, which waits for ever, with an end to that. */
+export const evaluateWithin = (page, what, use, argument, patience) => within(what, page.evaluate(use, argument), patience);

@@ -9,7 +9,14 @@ pub fn run(sh: &Shell, names: &[&str]) -> Result<()> {
     setup::browser::chromium(sh)?;
     setup::npm_packages(sh, "tests")?;
     let files = names.iter().map(|name| format!("tests/browser/{name}.test.mjs"));
-    Ok(cmd!(sh, "node --test --test-reporter=spec {files...}").run()?)
+    let limit = limit(sh);
+    Ok(cmd!(sh, "node --test --test-reporter=spec {limit} {files...}").run()?)
+}
+
+/// How long one file of tests may take, hooks included. What hangs then fails, and says which test it was.
+pub fn limit(sh: &Shell) -> String {
+    let minutes = if sh.var_os("PUMICE_SOAK").is_some() { 600 } else { 20 };
+    format!("--test-timeout={}", minutes * 60_000)
 }
 
 /// Snapshots between the page and the `pumice` command.
