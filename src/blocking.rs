@@ -24,6 +24,9 @@
 
 #[path = "blocking/backup.rs"]
 mod backup;
+#[cfg(feature = "encryption")]
+#[path = "blocking/encrypted.rs"]
+mod encrypted;
 #[path = "blocking/log_lines.rs"]
 mod log_lines;
 #[path = "blocking/repair.rs"]
@@ -36,6 +39,8 @@ pub(crate) mod staging;
 mod transfer;
 
 pub use backup::Backup;
+#[cfg(feature = "encryption")]
+pub use encrypted::encrypted;
 pub use log_lines::LogLines;
 pub use repair::Repair;
 

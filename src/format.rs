@@ -4,5 +4,6 @@ pub(crate) mod clients;
 pub(crate) mod end_mark;
 pub(crate) mod json;
 pub(crate) mod line;
+pub(crate) mod sealed;
 pub(crate) mod segment;
 pub(crate) mod snapshot;

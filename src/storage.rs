@@ -5,8 +5,12 @@
 
 use crate::error::{Error, ErrorKind, Result};
 
+#[cfg(feature = "encryption")]
+pub(crate) mod encrypted;
 mod memory;
 pub mod pool;
+#[cfg(feature = "encryption")]
+pub use encrypted::{EncryptedStorage, Key};
 pub use memory::MemoryStorage;
 
 /// A flat set of named files of bytes.

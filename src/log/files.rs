@@ -4,7 +4,7 @@ use super::replay::is_whole;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::end_mark::EndMark;
 use crate::format::line::Header;
-use crate::format::{segment, snapshot};
+use crate::format::{sealed, segment, snapshot};
 use crate::snapshot::{BlockCache, OpenOutcome, Table};
 use crate::sorted_map::insert_sorted;
 use crate::storage::Storage;
@@ -60,6 +60,12 @@ pub(crate) struct Files {
     pub(crate) archived: Vec<String>,
 }
 
+/// Refuses an encrypted database without its key, of which nothing can be read and everything would look damaged.
+pub(super) fn encrypted() -> Error {
+    let message = "the database is encrypted; open it with its key (`--key-file`, or `EncryptedStorage`)";
+    Error::new(ErrorKind::InvalidArgument, message)
+}
+
 impl Files {
     pub(crate) async fn list<S: Storage>(storage: &S) -> Result<Self> {
         let mut files = Self::default();
@@ -74,6 +80,8 @@ impl Files {
                 insert_sorted(&mut files.end_marks, mark, |mark| *mark);
             } else if name.starts_with("archive/") {
                 insert_sorted(&mut files.archived, name, String::clone);
+            } else if sealed::parse_key_file_name(&name).is_some() {
+                return Err(encrypted());
             }
         }
         Ok(files)

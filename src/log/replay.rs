@@ -3,13 +3,14 @@
 //! Writes nothing. Stops at the first byte that is not what a writer leaves behind, and refuses unless the recovery
 //! mode takes that for the end of the log.
 
-use super::files::{Files, SegmentFile};
+use super::files::{Files, SegmentFile, encrypted};
 use super::writer::Segment;
 use crate::document::sort_key;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::clients::Clients;
 use crate::format::end_mark::EndMark;
 use crate::format::line::{Header, LineError};
+use crate::format::sealed;
 use crate::format::segment::{self, Chain, End, Write};
 use crate::options::RecoveryMode;
 use crate::record::{Op, Record};
@@ -71,6 +72,8 @@ pub(super) async fn replay<S: Storage>(
                     let error = LineError::NewerVersion(version).message();
                     return Err(Error::new(ErrorKind::Version, format!("{}: {error}", file.name)));
                 }
+                // Without its key file, which is missing.
+                _ if bytes.starts_with(sealed::MAGIC) => return Err(encrypted()),
                 _ => unfinished.push((file.clone(), bytes)),
             }
         }

@@ -1,7 +1,7 @@
 //! What must hold of every state that a crash leaves.
 
 use crate::disk::{Disk, State};
-use crate::recording::{Effect, Remains};
+use crate::recording::{Effect, Remains, contents};
 use crate::workload::{Driver, History, Model, options, put};
 use pumice::blocking::{Db, ReadView};
 use pumice::{ErrorKind, Moment, Storage};
@@ -160,7 +160,7 @@ pub fn write(
 fn keeps_what_it_set_aside(disk: &Disk, driver: &Driver) -> Verdict<()> {
     let Some(torn) = &driver.db().recovery().torn else { return Ok(()) };
     let kept = torn.quarantined.as_ref().map(|name| driver.storage.contents(name));
-    let behind = disk.contents(&torn.file).map(|bytes| {
+    let behind = contents(disk, &torn.file).map(|bytes| {
         let start = torn.offset as usize;
         bytes[start..start + torn.bytes as usize].to_vec()
     });

@@ -36,6 +36,11 @@ struct Inner {
 /// What a database is opened on.
 pub type Opened = RecordingStorage;
 
+/// What a database reads in the file.
+pub fn contents(disk: &Disk, name: &str) -> Option<Vec<u8>> {
+    disk.contents(name)
+}
+
 /// Clones share the files and the record.
 #[derive(Clone, Default)]
 pub struct RecordingStorage(Arc<Mutex<Inner>>);

@@ -114,6 +114,11 @@ impl Remains {
     }
 }
 
+/// What a database reads in the file.
+pub fn contents(disk: &Disk, name: &str) -> Option<Vec<u8>> {
+    disk.contents(name)
+}
+
 /// Clones share the parts and the record.
 #[derive(Clone)]
 pub struct RecordingStorage {

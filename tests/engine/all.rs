@@ -13,6 +13,8 @@ mod conformance;
 mod disk;
 mod due;
 mod edges;
+#[cfg(feature = "encryption")]
+mod encrypted;
 mod end_mark;
 mod faults;
 mod feeds;

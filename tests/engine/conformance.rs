@@ -43,6 +43,35 @@ fn pool_of_aged_slots() {
     pool(60_000);
 }
 
+#[cfg(feature = "encryption")]
+mod encrypted {
+    use super::*;
+    use pumice::Key;
+    use pumice::blocking::encrypted;
+
+    #[test]
+    fn in_memory() {
+        let places = RefCell::new(HashMap::<String, MemoryStorage>::new());
+        let open = async |place: &str| {
+            let inner = places.borrow_mut().entry(place.to_owned()).or_default().clone();
+            encrypted(inner, &Key::bytes([1; 32])).unwrap()
+        };
+        block_on(check(open));
+        block_on(check_closed(open));
+    }
+
+    #[test]
+    fn on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = async |place: &str| {
+            let inner = SyncDiskStorage::open(dir.path().join(place)).unwrap();
+            encrypted(inner, &Key::bytes([1; 32])).unwrap()
+        };
+        block_on(check(open));
+        block_on(check_closed(open));
+    }
+}
+
 #[test]
 fn disk() {
     let dir = tempfile::tempdir().unwrap();

@@ -105,6 +105,17 @@ proptest! {
     }
 }
 
+#[cfg(feature = "encryption")]
+proptest! {
+    #![proptest_config(cases(200))]
+    #[test]
+    fn what_is_encrypted_matches_the_model(steps in steps()) {
+        let storage = MemoryStorage::new();
+        let key = pumice::Key::bytes([1; 32]);
+        blocking(|| pumice::blocking::encrypted(storage.clone(), &key).unwrap(), &steps);
+    }
+}
+
 #[cfg(feature = "tokio")]
 proptest! {
     #![proptest_config(cases(400))]

@@ -83,7 +83,8 @@ fn each_entry(dir: &Path, mut visit: impl FnMut(&DirEntry, &str) -> Result<()>) 
 }
 
 fn is_data_file(name: &str) -> bool {
-    matches!(name.rsplit_once('.'), Some((_, "log" | "snapshot" | "end"))) && validate_name(name).is_ok()
+    matches!(name.rsplit_once('.'), Some((_, "log" | "snapshot" | "end" | "key")))
+        && validate_name(name).is_ok()
 }
 
 /// What the entry is, or nothing if it has gone since: a reader lists beside a handle that removes.

@@ -1,0 +1,452 @@
+//! Encryption at rest: any other storage, with everything in it sealed.
+//!
+//! Names, lengths and times of files stay visible; their content does not, and whoever has no key can change nothing that is not
+//! noticed, but for taking whole files, or the ends of files, back to what they once were. What does not open reads as bytes that no
+//! checksum of the engine's takes for its own, so that damage is told from a torn end in the one place that does it: recovery.
+
+mod extents;
+mod key;
+mod scan;
+mod sealing;
+
+use super::{Storage, validate_name};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::sealed::{key_file_name as file_name, parse_key_file_name};
+use crate::options::{Environment, Options};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
+use extents::{Extent, Extents, run};
+use key::DataKey;
+pub use key::Key;
+use scan::{go_on, scan};
+use sealing::{MAX_FRAME, OVERHEAD, Prefix, Sealing};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What stands for bytes that do not open. No text of the log and no checksum in a snapshot is made of it.
+const FILLER: u8 = 0xFF;
+/// How much of the storage below is read at once.
+const READ: u64 = 1 << 20;
+/// Listings that a reader beside a change of the key may find overtaken.
+const ATTEMPTS: usize = 20;
+
+/// A storage that seals what it is given, and keeps it in another one.
+///
+/// ```
+/// use pumice::blocking::{self, Db};
+/// use pumice::{Key, MemoryStorage, Options};
+///
+/// # fn main() -> pumice::Result<()> {
+/// let place = MemoryStorage::new();
+/// let key = Key::bytes([7; 32]); // From wherever keys are kept.
+/// let storage = blocking::encrypted(place.clone(), &key)?;
+/// let db = Db::open_with(storage, Options::new())?;
+/// db.collection("notes").put("n1", "buy milk")?;
+/// db.close()?;
+///
+/// assert!(blocking::encrypted(place, &Key::bytes([8; 32])).is_err());
+/// # Ok(()) }
+/// ```
+pub struct EncryptedStorage<S> {
+    inner: S,
+    data: DataKey,
+    sealing: Sealing,
+    random: Arc<dyn Environment>,
+    files: Mutex<HashMap<String, Known>>,
+    closed: AtomicBool,
+}
+
+/// A file whose frames are known.
+struct Known {
+    extents: Extents,
+    /// This handle writes it, so nobody else does.
+    own: bool,
+}
+
+impl<S: Storage> EncryptedStorage<S> {
+    /// Opens the encrypted database in `inner`, or makes one there if `inner` is empty.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when the key is another one, or the database there is not encrypted,
+    /// [`Corrupt`](ErrorKind::Corrupt) when its key file is damaged, and when `inner` cannot be read. In all these cases nothing has
+    /// been written.
+    pub async fn open(inner: S, key: &Key) -> Result<Self> {
+        let random = Options::new().environment;
+        let mut attempts = 0;
+        let data = loop {
+            attempts += 1;
+            match open_key(&inner, key, &*random).await {
+                // Another process changes the key.
+                Err(error) if error.kind() == ErrorKind::NotFound && attempts < ATTEMPTS => {}
+                data => break data?,
+            }
+        };
+        let sealing = Sealing::new(&data);
+        Ok(Self { inner, data, sealing, random, files: Mutex::default(), closed: AtomicBool::new(false) })
+    }
+
+    /// Has `key` open the database from now on, and no other. Nothing else is written anew: it is the key of the database's own key.
+    ///
+    /// Killed in the midst of it, one of the two opens it.
+    ///
+    /// # Errors
+    /// When the storage fails; then the old key goes on to open it.
+    pub async fn change_key(&self, key: &Key) -> Result<()> {
+        self.check_open()?;
+        let there = key::generations(&self.inner).await?;
+        let generation = there.first().copied().unwrap_or(0).saturating_add(1);
+        let content = key::wrap(&self.data, key, &*self.random)?;
+        let written = key::write(&self.inner, &file_name(generation), &content).await;
+        if written.is_err() {
+            // A whole one would count.
+            self.inner.remove(&file_name(generation)).await?;
+        }
+        written?;
+        for old in there {
+            self.inner.remove(&file_name(old)).await?;
+        }
+        Ok(())
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the encrypted storage was closed"));
+        }
+        Ok(())
+    }
+
+    /// Refuses what the storage below would take, but must not.
+    fn check(&self, name: &str) -> Result<()> {
+        self.check_open()?;
+        validate_name(name)?;
+        if parse_key_file_name(name).is_some() {
+            let message = format!("`{name}` is the name of a key file");
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Knows the frames of `name` up to its end as it is now. Returns whether it has a header.
+    async fn learn(&self, name: &str) -> Result<bool> {
+        let known = {
+            let mut files = self.files();
+            if files.get(name).is_some_and(|known| known.own) {
+                return Ok(true);
+            }
+            files.remove(name)
+        };
+        let extents = match known {
+            // One that has become shorter is another one.
+            Some(mut known) if self.inner.len(name).await? >= known.extents.position => {
+                go_on(&self.inner, &self.sealing, name, &mut known.extents).await?;
+                Some(known.extents)
+            }
+            _ => scan(&self.inner, &self.sealing, name).await?,
+        };
+        let there = extents.is_some();
+        if let Some(extents) = extents {
+            self.files().entry(name.to_owned()).or_insert(Known { extents, own: false });
+        }
+        Ok(there)
+    }
+
+    /// What `ask` says of the frames of `name`, which are known.
+    fn ask<T>(&self, name: &str, ask: impl FnOnce(&Extents) -> T) -> Option<T> {
+        self.files().get(name).map(|known| ask(&known.extents))
+    }
+
+    /// Changes what is known of `name` as the file was changed, which failed or not.
+    fn note(&self, name: &str, done: Result<()>, change: impl FnOnce(&mut Extents)) -> Result<()> {
+        let mut files = self.files();
+        match (&done, files.get_mut(name)) {
+            (Ok(()), Some(known)) => {
+                known.own = true;
+                change(&mut known.extents);
+            }
+            // What there is now, only reading it anew tells.
+            _ => drop(files.remove(name)),
+        }
+        done
+    }
+
+    /// Writes the header of a file that has nothing.
+    async fn begin(&self, name: &str) -> Result<()> {
+        let (file, header) = self.sealing.header(name, &*self.random)?;
+        self.inner.append(name, &header).await?;
+        // Before anything stands behind it: so a header that does not open is damage, or there is nothing but it.
+        self.inner.sync(name).await?;
+        self.files().insert(name.to_owned(), Known { extents: Extents::new(file), own: true });
+        Ok(())
+    }
+
+    /// The content from `offset` to `end`, of the frames that are known. `None` when one of them does not open.
+    async fn open_all(
+        &self,
+        name: &str,
+        file: &Pieces,
+        offset: u64,
+        end: u64,
+        lenient: bool,
+    ) -> Result<Option<Vec<u8>>> {
+        let mut content = Vec::with_capacity(usize::try_from(end.saturating_sub(offset)).unwrap_or(0));
+        let mut rest = &file.extents[..];
+        while let Some(first) = rest.first() {
+            let (count, bytes) = run(rest, READ);
+            let (now, later) = rest.split_at(count);
+            let start = first.position();
+            let sealed = match bytes {
+                0 => Vec::new(),
+                _ => self.inner.read_at(name, start, usize::try_from(bytes).unwrap_or(0)).await?,
+            };
+            rest = later;
+            for extent in now {
+                let at = usize::try_from(extent.position() - start).unwrap_or(usize::MAX);
+                let opened =
+                    self.sealing.open_frame(file.id, extent.position(), sealed.get(at..).unwrap_or_default());
+                if opened.is_none() && !lenient {
+                    return Ok(None);
+                }
+                let from = offset.saturating_sub(extent.offset).min(extent.len);
+                let to = (end - extent.offset).min(extent.len);
+                let (from, to) = (usize::try_from(from).unwrap_or(0), usize::try_from(to).unwrap_or(0));
+                match opened.as_deref().and_then(|opened| opened.get(from..to)) {
+                    Some(part) => content.extend_from_slice(part),
+                    None => content.resize(content.len() + (to - from), FILLER),
+                }
+            }
+        }
+        let torn = end.saturating_sub(offset.max(file.end));
+        content.resize(content.len() + usize::try_from(torn).unwrap_or(0), FILLER);
+        Ok(Some(content))
+    }
+
+    /// The frames of `name` that have content from `offset` on, `len` bytes of it.
+    fn pieces(&self, name: &str, offset: u64, len: usize) -> Option<(Pieces, u64, bool)> {
+        let files = self.files();
+        let Known { extents, own } = files.get(name)?;
+        let end = offset.saturating_add(len as u64).min(extents.len());
+        let pieces =
+            Pieces { id: extents.file, extents: extents.within(offset, end).to_vec(), end: extents.end() };
+        Some((pieces, end, *own))
+    }
+}
+
+/// Frames to be opened.
+struct Pieces {
+    id: sealing::FileId,
+    extents: Vec<Extent>,
+    /// Where the content of all of the file's frames ends.
+    end: u64,
+}
+
+/// The database's own key, or a new one.
+async fn open_key<S: Storage>(inner: &S, key: &Key, random: &dyn Environment) -> Result<DataKey> {
+    let names = inner.list().await?;
+    let generations = key::generations(inner).await?;
+    let mut torn = Vec::new();
+    for (at, generation) in generations.iter().enumerate() {
+        let name = file_name(*generation);
+        let content = key::read(inner, &name).await?;
+        if !key::is_whole(&content) {
+            torn.push(name);
+            continue;
+        }
+        let data = key::unwrap(&content, &name, key)?;
+        let others = torn.into_iter().chain(generations.iter().skip(at + 1).map(|old| file_name(*old)));
+        tidy(inner, &name, others).await?;
+        return Ok(data);
+    }
+    if names.iter().any(|name| parse_key_file_name(name).is_none()) {
+        return Err(match torn.into_iter().next() {
+            Some(name) => Error::corrupt(
+                name,
+                0,
+                "the key file is damaged; put a copy of it back, for without it nothing opens",
+            ),
+            None => {
+                Error::new(ErrorKind::InvalidArgument, "the database is not encrypted; open it without a key")
+            }
+        });
+    }
+    let data = DataKey::new(random)?;
+    let name = file_name(generations.first().copied().unwrap_or(0).saturating_add(1));
+    key::write(inner, &name, &key::wrap(&data, key, random)?).await.map_err(|error| match error.kind() {
+        ErrorKind::ReadOnly => {
+            Error::new(ErrorKind::NotFound, "there is no database to read; open it for writing to make one")
+        }
+        _ => error,
+    })?;
+    tidy(inner, &name, torn.into_iter()).await?;
+    Ok(data)
+}
+
+/// Removes what an interrupted change of the key has left beside the key file that counts.
+async fn tidy<S: Storage>(inner: &S, counts: &str, others: impl Iterator<Item = String>) -> Result<()> {
+    let mut synced = false;
+    for name in others {
+        // A process can have been killed before its sync.
+        let done = match synced {
+            false => inner.sync(counts).await,
+            true => Ok(()),
+        };
+        synced = true;
+        match match done {
+            Ok(()) => inner.remove(&name).await,
+            failed => failed,
+        } {
+            Err(error) if error.kind() == ErrorKind::ReadOnly => return Ok(()),
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+impl<S> fmt::Debug for EncryptedStorage<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EncryptedStorage")
+    }
+}
+
+impl<S: Storage> Storage for EncryptedStorage<S> {
+    async fn list(&self) -> Result<Vec<String>> {
+        self.check_open()?;
+        let mut names = self.inner.list().await?;
+        names.retain(|name| parse_key_file_name(name).is_none());
+        Ok(names)
+    }
+
+    async fn create(&self, name: &str) -> Result<()> {
+        self.check(name)?;
+        self.inner.create(name).await?;
+        let begun = self.begin(name).await;
+        if begun.is_err() {
+            // Left there, it would stand in the way of a second try.
+            let _ = self.inner.remove(name).await;
+        }
+        begun
+    }
+
+    async fn len(&self, name: &str) -> Result<u64> {
+        self.check(name)?;
+        self.learn(name).await?;
+        Ok(self.ask(name, Extents::len).unwrap_or(0))
+    }
+
+    async fn read_at(&self, name: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.check(name)?;
+        let mut anew = false;
+        loop {
+            let reaches = self.ask(name, |extents| offset.saturating_add(len as u64) <= extents.end());
+            if anew || reaches != Some(true) {
+                self.learn(name).await?;
+            }
+            let Some((pieces, end, own)) = self.pieces(name, offset, len) else { return Ok(Vec::new()) };
+            // Another process may have written the file anew, from where it was cut.
+            let lenient = own || anew;
+            if let Some(content) = self.open_all(name, &pieces, offset, end, lenient).await? {
+                return Ok(content);
+            }
+            self.files().remove(name);
+            anew = true;
+        }
+    }
+
+    async fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.check(name)?;
+        if !self.learn(name).await? {
+            self.inner.truncate(name, 0).await?;
+            self.begin(name).await?;
+        }
+        let own = self.files().get(name).is_some_and(|known| known.own);
+        if !own {
+            // Behind what another handle left, whatever that is.
+            let len = self.inner.len(name).await?;
+            self.note(name, Ok(()), |extents| {
+                if len > extents.position {
+                    extents.push_damage(len, extents.len());
+                    extents.tail = 0;
+                }
+            })?;
+        }
+        let Some((file, start, mut offset)) = self.ask(name, |e| (e.file, e.position, e.end())) else {
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no file {name}")));
+        };
+        let mut sealed = Vec::with_capacity(bytes.len() + bytes.len().div_ceil(MAX_FRAME) * OVERHEAD);
+        let mut frames = Vec::new();
+        for content in bytes.chunks(MAX_FRAME) {
+            let position = start + sealed.len() as u64;
+            self.sealing.seal_frame(&mut sealed, file, position, offset, content, &*self.random)?;
+            frames.push(Prefix { offset, len: content.len() as u32 });
+            offset += content.len() as u64;
+        }
+        let done = self.inner.append(name, &sealed).await;
+        self.note(name, done, |extents| frames.into_iter().for_each(|frame| extents.push(frame)))
+    }
+
+    async fn sync(&self, name: &str) -> Result<()> {
+        self.check(name)?;
+        self.inner.sync(name).await
+    }
+
+    async fn truncate(&self, name: &str, len: u64) -> Result<()> {
+        self.check(name)?;
+        self.learn(name).await?;
+        let cut = self.ask(name, |e| (e.len(), e.end(), e.position, e.file, e.cut_position(len)));
+        let Some((there, end, position, file, cut)) = cut else {
+            // Without a header, and so without content.
+            return match len {
+                0 => self.inner.truncate(name, 0).await,
+                _ => Err(cannot_cut(name, len)),
+            };
+        };
+        if len > there {
+            return Err(cannot_cut(name, len));
+        }
+        if len > end {
+            let done = self.inner.truncate(name, position + (len - end)).await;
+            return self.note(name, done, |extents| extents.tail = len - end);
+        }
+        if let Some(position) = cut {
+            let done = self.inner.truncate(name, position).await;
+            return self.note(name, done, |extents| {
+                extents.cut(len);
+                extents.position = position;
+                extents.tail = 0;
+            });
+        }
+        // In the midst of a frame: another one says where the content ends, and the bytes stay.
+        let mut frame = Vec::new();
+        self.sealing.seal_frame(&mut frame, file, position, len, &[], &*self.random)?;
+        let done = async {
+            self.inner.truncate(name, position).await?;
+            self.inner.append(name, &frame).await?;
+            self.inner.sync(name).await
+        };
+        let done = done.await;
+        self.note(name, done, |extents| {
+            extents.tail = 0;
+            extents.push(Prefix { offset: len, len: 0 });
+        })
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        self.check(name)?;
+        self.files().remove(name);
+        self.inner.remove(name).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.closed.store(true, Ordering::Release);
+        self.files().clear();
+        self.inner.close().await
+    }
+}
+
+fn cannot_cut(name: &str, len: u64) -> Error {
+    Error::new(ErrorKind::InvalidArgument, format!("cannot cut {name} to {len} bytes"))
+}
