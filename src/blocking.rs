@@ -29,6 +29,8 @@ mod backup;
 mod encrypted;
 #[path = "blocking/log_lines.rs"]
 mod log_lines;
+#[path = "blocking/places.rs"]
+pub(crate) mod places;
 #[path = "blocking/repair.rs"]
 mod repair;
 #[path = "blocking/restore.rs"]

@@ -30,4 +30,6 @@ pub(crate) mod reader;
 pub(crate) mod transactions;
 
 pub use export::export;
+#[cfg(feature = "encryption")]
+pub use import::import_with_key;
 pub use import::{ImportOptions, Imported, PassedOver, import};

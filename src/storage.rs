@@ -10,7 +10,7 @@ pub(crate) mod encrypted;
 mod memory;
 pub mod pool;
 #[cfg(feature = "encryption")]
-pub use encrypted::{EncryptedStorage, Key};
+pub use encrypted::{EncryptedStorage, Key, Sealer};
 pub use memory::MemoryStorage;
 
 /// A flat set of named files of bytes.
@@ -97,6 +97,13 @@ pub trait Storage: platform::MaybeShared + 'static {
     async fn close(&self) -> Result<()> {
         Ok(())
     }
+
+    /// What copies of these files in another place are made with, if they are to be encrypted as these are. `None` unless the
+    /// storage encrypts: one that passes calls on to an encrypted one passes on this too, or backups refuse nothing and are plain.
+    #[cfg(feature = "encryption")]
+    fn sealer(&self) -> Option<Sealer> {
+        None
+    }
 }
 
 /// The folders a name may be in.
@@ -125,6 +132,8 @@ pub(crate) fn validate_name(name: &str) -> Result<()> {
 // The one table of platforms. No other file asks for the target.
 #[cfg(all(not(target_family = "wasm"), feature = "tokio"))]
 mod disk_async;
+#[cfg(all(not(target_family = "wasm"), feature = "encryption"))]
+mod disk_keyed;
 #[cfg(not(target_family = "wasm"))]
 mod disk_sync;
 #[cfg(not(target_family = "wasm"))]
@@ -136,6 +145,8 @@ pub(crate) mod platform;
 
 #[cfg(all(not(target_family = "wasm"), feature = "tokio"))]
 pub use disk_async::AsyncDiskStorage;
+#[cfg(all(not(target_family = "wasm"), feature = "encryption"))]
+pub use disk_keyed::KeyedDiskStorage;
 #[cfg(not(target_family = "wasm"))]
 pub use disk_sync::SyncDiskStorage;
 #[cfg(not(target_family = "wasm"))]

@@ -4,8 +4,8 @@
 //! nothing. A file gets its name when it is complete, durable and read back, so a backup that was interrupted leaves an
 //! older one as it was.
 
-use super::Db;
 use super::staging::failed;
+use super::{Db, ReadView};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::files::Files;
 use crate::options::Environment;
@@ -13,13 +13,10 @@ use crate::snapshot::BlockCache;
 use crate::storage::history::{self, Archive, Catalog, Retention, archived_name};
 use crate::storage::platform::block_on;
 use crate::storage::{Storage, SyncDiskStorage, sync_dir};
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How much is copied at once.
-const COPY_BYTES: usize = 1 << 20;
 /// Files that may go while they are copied before it is given up.
 const ATTEMPTS: usize = 20;
 
@@ -69,7 +66,18 @@ impl<S: Storage> Db<S> {
         // Keeps the snapshots in place; what else goes meanwhile is looked for again.
         let view = self.read_view();
         let _archive = core.archive.begin_reading();
-        let target = Target::open(dir.as_ref(), core.store)?;
+        let dir = dir.as_ref();
+        #[cfg(feature = "encryption")]
+        if let Some(sealer) = core.storage.sealer() {
+            let target = Target::open(dir, core.store, |storage| sealer.seal(storage))?;
+            block_on(sealer.put_key(&target.storage))?;
+            return self.copy_to(&target, &view);
+        }
+        self.copy_to(&Target::open(dir, core.store, |storage| storage)?, &view)
+    }
+
+    fn copy_to<T: Storage>(&self, target: &Target<T>, view: &ReadView<S>) -> Result<Backup> {
+        let core = self.0.core();
         let mut done = Backup::default();
         let mut attempts = 0;
         loop {
@@ -96,16 +104,32 @@ impl<S: Storage> Db<S> {
 }
 
 /// The directory that takes the backup.
-struct Target {
-    storage: Arc<SyncDiskStorage>,
-    archive: PathBuf,
+struct Target<T: Storage> {
+    storage: Arc<T>,
+    dir: PathBuf,
+    /// Where files are until they are complete, under the names that they are to have.
+    staging: T,
+    staging_dir: StagingDir,
 }
 
-impl Target {
-    fn open(dir: &Path, store: [u8; 16]) -> Result<Self> {
+/// A directory that goes when it is dropped.
+struct StagingDir(PathBuf);
+
+impl Drop for StagingDir {
+    fn drop(&mut self) {
+        // The next backup tries again.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl<T: Storage> Target<T> {
+    /// `dress` makes storages of directories.
+    fn open(dir: &Path, store: [u8; 16], dress: impl Fn(SyncDiskStorage) -> T) -> Result<Self> {
         let storage = SyncDiskStorage::open(dir)?;
+        let dir = storage.dir().to_owned();
+        let storage = dress(storage);
         let refused = |why: &str| {
-            let message = format!("{} {why}; choose another directory", storage.dir().display());
+            let message = format!("{} {why}; choose another directory", dir.display());
             Err(Error::new(ErrorKind::InvalidArgument, message))
         };
         let there = block_on(Catalog::read(&storage))?;
@@ -115,12 +139,18 @@ impl Target {
         if there.stores().any(|other| other != store) {
             return refused("holds the backups of another database");
         }
-        let archive = storage.dir().join("archive");
+        let archive = dir.join("archive");
         if !archive.is_dir() {
             fs::create_dir(&archive).map_err(|e| failed("create the directory", &archive, e))?;
-            sync_dir(storage.dir())?;
+            sync_dir(&dir)?;
         }
-        Ok(Self { storage: Arc::new(storage), archive })
+        // Of a backup that was killed: whoever is at work has the directory locked.
+        let staging_dir = StagingDir(dir.join(".copying"));
+        if staging_dir.0.exists() {
+            fs::remove_dir_all(&staging_dir.0).map_err(|e| failed("remove", &staging_dir.0, e))?;
+        }
+        let staging = dress(SyncDiskStorage::open(&staging_dir.0)?);
+        Ok(Self { storage: Arc::new(storage), dir, staging, staging_dir })
     }
 
     fn copy_all<S: Storage>(&self, from: &Arc<S>, done: &mut Backup) -> Result<()> {
@@ -138,33 +168,23 @@ impl Target {
                 done.new_bytes += len;
             }
         }
-        sync_dir(&self.archive)
+        sync_dir(&self.dir.join("archive"))
     }
 
     /// Copies the first `len` bytes of a file, unless they are there. Returns whether they were not.
     fn copy<S: Storage>(&self, from: &S, name: &str, len: u64, copy: &str) -> Result<bool> {
-        let file_name = copy.strip_prefix("archive/").unwrap_or(copy);
-        let path = self.archive.join(file_name);
-        if path.is_file() && same(from, name, len, &path)? {
-            return Ok(false);
-        }
-        let part = self.archive.join(format!(".{file_name}.part"));
-        let mut file = File::create(&part).map_err(|e| failed("create", &part, e))?;
-        let mut at = 0;
-        while at < len {
-            let piece = block_on(from.read_at(name, at, piece_len(at, len)))?;
-            if piece.is_empty() {
-                break;
+        let path = self.dir.join(copy);
+        if path.is_file() {
+            match block_on(history::same(from, name, len, &*self.storage, copy)) {
+                Ok(true) => return Ok(false),
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::Corrupt && error.file() == Some(copy) => {}
+                Err(error) => return Err(error),
             }
-            file.write_all(&piece).map_err(|e| failed("write", &part, e))?;
-            at += piece.len() as u64;
         }
-        file.sync_all().map_err(|e| failed("sync", &part, e))?;
-        if !same(from, name, len, &part)? {
-            let message = "the copy does not read back as it was written; check the disk";
-            return Err(Error::corrupt(part.display().to_string(), 0, message));
-        }
-        fs::rename(&part, &path).map_err(|e| failed("rename to", &path, e))?;
+        block_on(history::copy_file(from, name, len, &self.staging, copy))?;
+        let staged = self.staging_dir.0.join(copy);
+        fs::rename(staged, &path).map_err(|e| failed("rename to", &path, e))?;
         Ok(true)
     }
 
@@ -195,27 +215,4 @@ impl Target {
         let files = block_on(Files::list(&*self.storage))?;
         Ok(files.archived.iter().filter(|name| !name.ends_with(".retention")).count() as u64)
     }
-}
-
-fn piece_len(at: u64, len: u64) -> usize {
-    usize::try_from(len - at).unwrap_or(usize::MAX).min(COPY_BYTES)
-}
-
-fn same<S: Storage>(from: &S, name: &str, len: u64, path: &Path) -> Result<bool> {
-    let mut file = File::open(path).map_err(|e| failed("open", path, e))?;
-    if file.metadata().map_err(|e| failed("read", path, e))?.len() != len {
-        return Ok(false);
-    }
-    let (mut at, mut found) = (0, Vec::new());
-    while at < len {
-        let piece = block_on(from.read_at(name, at, piece_len(at, len)))?;
-        found.clear();
-        let read = (&mut file).take(piece.len() as u64).read_to_end(&mut found);
-        read.map_err(|e| failed("read", path, e))?;
-        if piece.is_empty() || found != piece {
-            return Ok(false);
-        }
-        at += piece.len() as u64;
-    }
-    Ok(true)
 }

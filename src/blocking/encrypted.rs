@@ -1,10 +1,12 @@
 //! Encrypted databases, for callers that can wait.
 
-use super::Db;
-use crate::error::Result;
-use crate::options::Options;
+use super::repair::repair;
+use super::transfer::restore_as;
+use super::{Db, Repair};
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{Options, RecoveryMode};
 use crate::storage::platform::block_on;
-use crate::storage::{EncryptedStorage, Key, Storage, SyncDiskStorage};
+use crate::storage::{EncryptedStorage, Key, KeyedDiskStorage, Moment, Storage, SyncDiskStorage};
 use std::path::Path;
 
 /// Opens the encrypted storage in `inner`, or makes one there if `inner` is empty.
@@ -38,6 +40,49 @@ impl Db<EncryptedStorage<SyncDiskStorage>> {
     /// As for [`Db::open`](Db::open) and [`EncryptedStorage::open`].
     pub fn open_encrypted(dir: impl AsRef<Path>, key: &Key) -> Result<Self> {
         Self::open_with(encrypted(SyncDiskStorage::open(dir)?, key)?, Options::new())
+    }
+}
+
+impl Db<KeyedDiskStorage> {
+    /// As [`Db::restore`] and [`Db::restore_at`], with the key that opens a directory of backups, and that is to open the new
+    /// database. A snapshot file needs none to be read.
+    ///
+    /// # Errors
+    /// As for [`Db::restore_at`] and [`EncryptedStorage::open`].
+    pub fn restore_with_key(
+        source: impl AsRef<Path>,
+        dir: impl AsRef<Path>,
+        moment: Option<Moment>,
+        key: Option<&Key>,
+    ) -> Result<()> {
+        restore_as(&key, source.as_ref(), dir.as_ref(), moment)
+    }
+
+    /// As [`Db::repair_torn_tail`] and [`Db::repair_to_point_in_time`], as `mode` says, for a directory that is encrypted if there is a
+    /// key. What is given up of an encrypted database is kept encrypted, and what does not open as so many bytes of no meaning.
+    ///
+    /// # Errors
+    /// As for those, and for [`EncryptedStorage::open`]; [`InvalidArgument`](ErrorKind::InvalidArgument) for other modes.
+    pub fn repair_with_key(dir: impl AsRef<Path>, mode: RecoveryMode, key: Option<&Key>) -> Result<Repair> {
+        if !matches!(mode, RecoveryMode::TornTail | RecoveryMode::PointInTime) {
+            return Err(Error::new(ErrorKind::InvalidArgument, "this mode of recovery repairs nothing"));
+        }
+        repair(&key, dir.as_ref(), mode)
+    }
+
+    /// Has `key` open the database from now on, and no other; see [`EncryptedStorage::change_key`].
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when the database is not encrypted, and when the storage fails; then the old
+    /// key goes on to open it.
+    pub fn change_key(&self, key: &Key) -> Result<()> {
+        match &*self.0.core().storage {
+            KeyedDiskStorage::Encrypted(storage) => block_on(storage.change_key(key)),
+            KeyedDiskStorage::Plain(_) => Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "the database is not encrypted; it has no key to change",
+            )),
+        }
     }
 }
 

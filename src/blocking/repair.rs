@@ -3,6 +3,7 @@
 //! Nothing is deleted: what is given up is copied to `quarantine/` first, and the copy is read back.
 
 use super::Db;
+use super::places::{Places, Plain};
 use super::restore::begin_log;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::files::{Files, copy_to_quarantine, read_header, remove_if_there};
@@ -35,7 +36,7 @@ impl Db<SyncDiskStorage> {
     /// # Errors
     /// [`Corrupt`](ErrorKind::Corrupt) when there is other damage, with nothing changed.
     pub fn repair_torn_tail(dir: impl AsRef<Path>) -> Result<Repair> {
-        repair(dir.as_ref(), RecoveryMode::TornTail)
+        repair(&Plain, dir.as_ref(), RecoveryMode::TornTail)
     }
 
     /// Keeps what stands before the first damage, and gives up everything behind it.
@@ -43,14 +44,14 @@ impl Db<SyncDiskStorage> {
     /// # Errors
     /// [`Corrupt`](ErrorKind::Corrupt) when nothing stands before it, with nothing changed.
     pub fn repair_to_point_in_time(dir: impl AsRef<Path>) -> Result<Repair> {
-        repair(dir.as_ref(), RecoveryMode::PointInTime)
+        repair(&Plain, dir.as_ref(), RecoveryMode::PointInTime)
     }
 }
 
-fn repair(dir: &Path, mode: RecoveryMode) -> Result<Repair> {
+pub(super) fn repair(places: &impl Places, dir: &Path, mode: RecoveryMode) -> Result<Repair> {
     // Whoever writes to it has it locked.
-    drop(SyncDiskStorage::open_read_only(dir)?);
-    let storage = Arc::new(SyncDiskStorage::open(dir)?);
+    drop(places.open_read_only(dir)?);
+    let storage = Arc::new(places.open(dir)?);
     let found = block_on(verify(&storage))?;
     if mode == RecoveryMode::TornTail
         && let Some(damage) = found.damage.first()
@@ -63,14 +64,14 @@ fn repair(dir: &Path, mode: RecoveryMode) -> Result<Repair> {
         block_on(give_up_history(&storage, &found.damage))?;
     }
     block_on(storage.close())?;
-    let db = Db::open_with(SyncDiskStorage::open(dir)?, Options::new().recovery(mode))?;
+    let db = Db::open_with(places.open(dir)?, Options::new().recovery(mode))?;
     let (kept, torn) = (db.sequence(), db.recovery().torn.clone());
     let left = db.verify()?;
     db.close()?;
     if let Some(damage) = left.damage.first() {
         return Err(damage.clone());
     }
-    let after = block_on(SyncDiskStorage::open_read_only(dir)?.list())?;
+    let after = block_on(places.open_read_only(dir)?.list())?;
     let new = |name: &String| name.starts_with("quarantine/") && !before.contains(name);
     let quarantined = after.into_iter().filter(new).collect();
     Ok(Repair { damage: found.damage, torn, kept, quarantined })

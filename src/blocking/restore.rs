@@ -1,6 +1,7 @@
 //! Making a database of a snapshot file, or of a moment of the past, in an empty storage: the same store, one epoch further.
 
 use super::Db;
+use super::places::Places;
 use crate::error::Result;
 use crate::format::clients::Clients;
 use crate::format::line::Header;
@@ -16,7 +17,7 @@ use crate::state::View;
 use crate::state::merge::{Merge, Show};
 use crate::storage::history::{self, Catalog, Past};
 use crate::storage::platform::block_on;
-use crate::storage::{Moment, Retention, Storage, SyncDiskStorage};
+use crate::storage::{Moment, Retention, Storage};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
@@ -70,23 +71,27 @@ async fn copy<S: Storage, R: Storage>(
 }
 
 /// A moment of what a directory holds, a database or backups of one.
-pub(super) struct OpenedPast {
-    view: View<SyncDiskStorage>,
+pub(super) struct OpenedPast<S: Storage> {
+    view: View<S>,
     store: [u8; 16],
     newest_epoch: u64,
     retention: Option<Retention>,
     cache: Arc<BlockCache>,
 }
 
-impl OpenedPast {
-    pub(super) fn open(dir: &Path, moment: Option<Moment>) -> Result<Self> {
-        let storage = SyncDiskStorage::open_read_only(dir)?;
+impl<S: Storage> OpenedPast<S> {
+    pub(super) fn open(
+        places: &impl Places<Storage = S>,
+        dir: &Path,
+        moment: Option<Moment>,
+    ) -> Result<Self> {
+        let storage = places.open_read_only(dir)?;
         let options = Options::new();
         let now = options.environment.unix_millis();
         let moment = moment.filter(|moment| !matches!(moment, Moment::Time(time) if *time >= now));
         if block_on(Catalog::read(&storage))?.is_live() {
             // Refuses what a plain opening refuses.
-            drop(Db::open_read_only(dir)?);
+            drop(Db::open_with(places.open_read_only(dir)?, Options::new().read_only(true))?);
         }
         let (storage, cache) = (Arc::new(storage), Arc::new(BlockCache::new(options.cache_bytes)));
         let Past { view, store, newest_epoch } = block_on(history::past(&storage, &cache, &[], moment))?;
@@ -98,7 +103,7 @@ impl OpenedPast {
     }
 
     /// Writes the documents as one snapshot into an empty storage, and begins the log behind it.
-    pub(super) fn write<S: Storage>(&self, to: &Arc<S>) -> Result<()> {
+    pub(super) fn write<T: Storage>(&self, to: &Arc<T>) -> Result<()> {
         let (sequence, epoch) = (self.view.sequence, self.newest_epoch.saturating_add(1));
         if sequence > 0 {
             let header = SnapshotHeader { store_id: self.store, epoch, base: 0, sequence };
@@ -111,9 +116,9 @@ impl OpenedPast {
         Ok(())
     }
 
-    async fn write_snapshot<S: Storage>(
+    async fn write_snapshot<T: Storage>(
         &self,
-        file: impl Future<Output = Result<SnapshotWriter<S>>>,
+        file: impl Future<Output = Result<SnapshotWriter<T>>>,
     ) -> Result<()> {
         let mut file = file.await?;
         let everything: KeyRange = (Bound::Unbounded, Bound::Unbounded);

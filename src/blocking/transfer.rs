@@ -1,6 +1,7 @@
 //! Snapshot files on the file system: writing one, bringing one in, and making a database of one.
 
 use super::Db;
+use super::places::{Places, Plain};
 use super::restore::{OpenedPast, restore};
 use super::staging::{beside, check_free, failed, publish, staged, taken};
 use crate::error::{Error, ErrorKind, Result};
@@ -61,10 +62,15 @@ impl<S: Storage> Db<S> {
     /// meanwhile. The file is there only when it is complete and durable.
     ///
     /// # Errors
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when there is something at `path` already; otherwise when the
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when there is something at `path` already,
+    /// [`Unsupported`](ErrorKind::Unsupported) when the database is encrypted, which the file would not be; otherwise when the
     /// database cannot be read or the file not be written.
     pub fn export_snapshot(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        if is_encrypted(&*self.0.core().storage) {
+            let message = "a snapshot file would not be encrypted, as this database is; make a backup";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
         if fs::symlink_metadata(path).is_ok() {
             return Err(taken(path));
         }
@@ -121,7 +127,7 @@ impl Db<SyncDiskStorage> {
     /// [`NotFound`](ErrorKind::NotFound) when there is nothing to restore, and as for
     /// [`Db::import_snapshot`](crate::Db::import_snapshot).
     pub fn restore(source: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<()> {
-        Self::restore_as(source.as_ref(), dir.as_ref(), None)
+        restore_as(&Plain, source.as_ref(), dir.as_ref(), None)
     }
 
     /// The same as of an earlier moment. The directory may also be a database, whose past is kept.
@@ -129,39 +135,63 @@ impl Db<SyncDiskStorage> {
     /// # Errors
     /// As for [`restore`](Self::restore), and [`NotFound`](ErrorKind::NotFound) when the moment is out of reach.
     pub fn restore_at(source: impl AsRef<Path>, dir: impl AsRef<Path>, moment: Moment) -> Result<()> {
-        Self::restore_as(source.as_ref(), dir.as_ref(), Some(moment))
+        restore_as(&Plain, source.as_ref(), dir.as_ref(), Some(moment))
     }
+}
 
-    fn restore_as(source: &Path, dir: &Path, moment: Option<Moment>) -> Result<()> {
-        check_free(dir)?;
-        if source.is_dir() {
-            let past = OpenedPast::open(source, moment)?;
-            return stage(dir, |staging| past.write(staging));
-        }
-        let source = Arc::new(FileSource::open(source)?);
-        let table = open_outside(Arc::clone(&source), &Limits::default())?;
-        let sequence = table.sequence();
-        if moment.is_some_and(|moment| moment != Moment::Sequence(sequence)) {
-            let message = format!(
-                "a snapshot file holds one state, that after record {sequence}; restore another one from a directory of backups"
-            );
-            return Err(Error::new(ErrorKind::NotFound, message));
-        }
-        stage(dir, |storage| block_on(restore(storage, &source, &table)))
+/// Restores what is in `places` to a directory there.
+pub(super) fn restore_as(
+    places: &impl Places,
+    source: &Path,
+    dir: &Path,
+    moment: Option<Moment>,
+) -> Result<()> {
+    check_free(dir)?;
+    if source.is_dir() {
+        let past = OpenedPast::open(places, source, moment)?;
+        return stage(places, dir, |staging| past.write(staging));
     }
+    let source = Arc::new(FileSource::open(source)?);
+    let table = open_outside(Arc::clone(&source), &Limits::default())?;
+    let sequence = table.sequence();
+    if moment.is_some_and(|moment| moment != Moment::Sequence(sequence)) {
+        let message = format!(
+            "a snapshot file holds one state, that after record {sequence}; restore another one from a directory of backups"
+        );
+        return Err(Error::new(ErrorKind::NotFound, message));
+    }
+    stage(places, dir, |storage| block_on(restore(storage, &source, &table)))
 }
 
 /// Has a database built beside `dir`, and gives it that name when it is complete.
-fn stage(dir: &Path, build: impl FnOnce(&Arc<SyncDiskStorage>) -> Result<()>) -> Result<()> {
-    staged(dir, "restoring", |staging| build_in(staging, build))
+fn stage<P: Places>(
+    places: &P,
+    dir: &Path,
+    build: impl FnOnce(&Arc<P::Storage>) -> Result<()>,
+) -> Result<()> {
+    staged(dir, "restoring", |staging| build_in(places, staging, build))
 }
 
-fn build_in(staging: &Path, build: impl FnOnce(&Arc<SyncDiskStorage>) -> Result<()>) -> Result<()> {
-    let storage = Arc::new(SyncDiskStorage::open(staging)?);
+fn build_in<P: Places>(
+    places: &P,
+    staging: &Path,
+    build: impl FnOnce(&Arc<P::Storage>) -> Result<()>,
+) -> Result<()> {
+    let storage = Arc::new(places.open(staging)?);
     let done = build(&storage);
     let closed = block_on(storage.close());
     done?;
     closed?;
     // Opened as anyone would, and closed in order.
-    Db::open_with(SyncDiskStorage::open(staging)?, Options::new())?.close()
+    Db::open_with(places.open(staging)?, Options::new())?.close()
+}
+
+#[cfg(feature = "encryption")]
+fn is_encrypted<S: Storage>(storage: &S) -> bool {
+    storage.sealer().is_some()
+}
+
+#[cfg(not(feature = "encryption"))]
+fn is_encrypted<S: Storage>(_storage: &S) -> bool {
+    false
 }

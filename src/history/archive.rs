@@ -178,7 +178,7 @@ pub(crate) async fn copy_file<S: Storage, T: Storage>(
         if same(from, name, len, to, copy).await? {
             return Ok(());
         }
-        let message = "the copy in the archive does not read back; nothing was removed, check the disk";
+        let message = "the copy does not read back as it was written; nothing was removed, check the disk";
         Err(Error::corrupt(copy, 0, message))
     };
     let copied = copied.await;
@@ -193,7 +193,14 @@ fn piece_len(at: u64, len: u64) -> usize {
     usize::try_from(len - at).unwrap_or(usize::MAX).min(COPY_BYTES)
 }
 
-async fn same<S: Storage, T: Storage>(from: &S, name: &str, len: u64, to: &T, copy: &str) -> Result<bool> {
+/// Whether the file `copy` is the first `len` bytes of the file `name`.
+pub(crate) async fn same<S: Storage, T: Storage>(
+    from: &S,
+    name: &str,
+    len: u64,
+    to: &T,
+    copy: &str,
+) -> Result<bool> {
     if to.len(copy).await? != len {
         return Ok(false);
     }

@@ -15,7 +15,7 @@ mod past;
 mod retention;
 mod timeline;
 
-pub(crate) use archive::{Archive, Reading, archived_name};
+pub(crate) use archive::{Archive, Reading, archived_name, copy_file, same};
 pub(crate) use catalog::Catalog;
 pub(crate) use check::check;
 pub use past::Moment;

@@ -10,7 +10,8 @@ use crate::db::Batch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::recovery::Torn;
 use crate::options::{Durability, Options};
-use crate::storage::SyncDiskStorage;
+use crate::storage::Storage;
+use crate::storage::blocking::places::{Places, Plain};
 use std::fmt;
 use std::path::Path;
 
@@ -94,15 +95,33 @@ impl PassedOver {
 /// [`Unsupported`](ErrorKind::Unsupported) when one is encrypted, and the kind that a write would fail with when a document
 /// cannot be stored; [`ImportOptions::skip_damaged`] passes over all three. Otherwise when files cannot be read or written.
 pub fn import(log: impl AsRef<Path>, dir: impl AsRef<Path>, options: ImportOptions<'_>) -> Result<Imported> {
-    check_free(dir.as_ref())?;
-    let files = Files::open(log.as_ref())?;
+    import_to(&Plain, log.as_ref(), dir.as_ref(), options)
+}
+
+/// The same, as an encrypted database if there is a key.
+///
+/// # Errors
+/// As for [`import`].
+#[cfg(feature = "encryption")]
+pub fn import_with_key(
+    log: impl AsRef<Path>,
+    dir: impl AsRef<Path>,
+    options: ImportOptions<'_>,
+    key: Option<&crate::storage::Key>,
+) -> Result<Imported> {
+    import_to(&key, log.as_ref(), dir.as_ref(), options)
+}
+
+fn import_to(places: &impl Places, log: &Path, dir: &Path, options: ImportOptions<'_>) -> Result<Imported> {
+    check_free(dir)?;
+    let files = Files::open(log)?;
     let mut import = Import::new(&files, options);
     let snapshot = import.open_snapshot(&files)?;
     let covered = import.covered(&files, snapshot.as_ref().map_or(0, |records| records.header().covered))?;
     let mut decider = import.survey(&files, covered)?;
-    staged(dir.as_ref(), "importing", |staging| {
+    staged(dir, "importing", |staging| {
         let options = Options::new().durability(Durability::Buffered);
-        let db = Db::open_with(SyncDiskStorage::open(staging)?, options)?;
+        let db = Db::open_with(places.open(staging)?, options)?;
         let written = import.write(&db, &files, snapshot, covered, &mut decider);
         let closed = db.close();
         written.and(closed)
@@ -170,9 +189,9 @@ impl<'a> Import<'a> {
     }
 
     /// Writes what counts of the files into `db`, in the order in which `MoltenDB` replays them.
-    fn write(
+    fn write<S: Storage>(
         &mut self,
-        db: &Db,
+        db: &Db<S>,
         files: &Files,
         snapshot: Option<SnapshotRecords<'_>>,
         covered: u64,
@@ -196,9 +215,9 @@ impl<'a> Import<'a> {
         }
     }
 
-    fn write_all<R: Records>(
+    fn write_all<S: Storage, R: Records>(
         &mut self,
-        db: &Db,
+        db: &Db<S>,
         source: &Source,
         records: &mut R,
         counts: &mut dyn FnMut(&Entry<'_>) -> bool,

@@ -51,10 +51,36 @@ const ATTEMPTS: usize = 20;
 pub struct EncryptedStorage<S> {
     inner: S,
     data: DataKey,
+    /// The key file that counts.
+    key_file: Mutex<Vec<u8>>,
     sealing: Sealing,
     random: Arc<dyn Environment>,
     files: Mutex<HashMap<String, Known>>,
     closed: AtomicBool,
+}
+
+/// What makes copies of an encrypted storage's files in another place, which the same key opens. See [`Storage::sealer`].
+pub struct Sealer {
+    data: DataKey,
+    key_file: Vec<u8>,
+}
+
+impl Sealer {
+    /// `inner`, with its files under the same key of the database. It gets no key file.
+    pub(crate) fn seal<S: Storage>(&self, inner: S) -> EncryptedStorage<S> {
+        EncryptedStorage::new(inner, self.data.clone(), Vec::new())
+    }
+
+    /// Has the same key open `to` on its own. What is there must be under the same key of the database.
+    pub(crate) async fn put_key<S: Storage>(&self, to: &EncryptedStorage<S>) -> Result<()> {
+        to.put_key(&self.key_file).await
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer")
+    }
 }
 
 /// A file whose frames are known.
@@ -74,19 +100,33 @@ impl<S: Storage> EncryptedStorage<S> {
     pub async fn open(inner: S, key: &Key) -> Result<Self> {
         let random = Options::new().environment;
         let mut attempts = 0;
-        let data = loop {
+        let (data, key_file) = loop {
             attempts += 1;
             match open_key(&inner, key, &*random).await {
                 // Another process changes the key.
                 Err(error) if error.kind() == ErrorKind::NotFound && attempts < ATTEMPTS => {}
-                data => break data?,
+                opened => break opened?,
             }
         };
+        Ok(Self::new(inner, data, key_file))
+    }
+
+    fn new(inner: S, data: DataKey, key_file: Vec<u8>) -> Self {
         let sealing = Sealing::new(&data);
-        Ok(Self { inner, data, sealing, random, files: Mutex::default(), closed: AtomicBool::new(false) })
+        let (key_file, random) = (Mutex::new(key_file), Options::new().environment);
+        Self {
+            inner,
+            data,
+            key_file,
+            sealing,
+            random,
+            files: Mutex::default(),
+            closed: AtomicBool::new(false),
+        }
     }
 
     /// Has `key` open the database from now on, and no other. Nothing else is written anew: it is the key of the database's own key.
+    /// Backups that were made before go on to open with the old one, until the next is made in the same place.
     ///
     /// Killed in the midst of it, one of the two opens it.
     ///
@@ -94,13 +134,25 @@ impl<S: Storage> EncryptedStorage<S> {
     /// When the storage fails; then the old key goes on to open it.
     pub async fn change_key(&self, key: &Key) -> Result<()> {
         self.check_open()?;
-        let there = key::generations(&self.inner).await?;
-        let generation = there.first().copied().unwrap_or(0).saturating_add(1);
         let content = key::wrap(&self.data, key, &*self.random)?;
-        let written = key::write(&self.inner, &file_name(generation), &content).await;
+        self.put_key(&content).await?;
+        *self.key_file.lock().unwrap_or_else(PoisonError::into_inner) = content;
+        Ok(())
+    }
+
+    /// Makes `content` the key file that counts.
+    async fn put_key(&self, content: &[u8]) -> Result<()> {
+        let there = key::generations(&self.inner).await?;
+        if let Some(newest) = there.first()
+            && key::read(&self.inner, &file_name(*newest)).await? == content
+        {
+            return Ok(());
+        }
+        let name = file_name(there.first().copied().unwrap_or(0).saturating_add(1));
+        let written = key::write(&self.inner, &name, content).await;
         if written.is_err() {
             // A whole one would count.
-            self.inner.remove(&file_name(generation)).await?;
+            self.inner.remove(&name).await?;
         }
         written?;
         for old in there {
@@ -244,8 +296,8 @@ struct Pieces {
     end: u64,
 }
 
-/// The database's own key, or a new one.
-async fn open_key<S: Storage>(inner: &S, key: &Key, random: &dyn Environment) -> Result<DataKey> {
+/// The database's own key, or a new one, and its key file.
+async fn open_key<S: Storage>(inner: &S, key: &Key, random: &dyn Environment) -> Result<(DataKey, Vec<u8>)> {
     let names = inner.list().await?;
     let generations = key::generations(inner).await?;
     let mut torn = Vec::new();
@@ -258,8 +310,8 @@ async fn open_key<S: Storage>(inner: &S, key: &Key, random: &dyn Environment) ->
         }
         let data = key::unwrap(&content, &name, key)?;
         let others = torn.into_iter().chain(generations.iter().skip(at + 1).map(|old| file_name(*old)));
-        tidy(inner, &name, others).await?;
-        return Ok(data);
+        settle(inner, &name, others).await?;
+        return Ok((data, content));
     }
     if names.iter().any(|name| parse_key_file_name(name).is_none()) {
         return Err(match torn.into_iter().next() {
@@ -275,35 +327,31 @@ async fn open_key<S: Storage>(inner: &S, key: &Key, random: &dyn Environment) ->
     }
     let data = DataKey::new(random)?;
     let name = file_name(generations.first().copied().unwrap_or(0).saturating_add(1));
-    key::write(inner, &name, &key::wrap(&data, key, random)?).await.map_err(|error| match error.kind() {
+    let content = key::wrap(&data, key, random)?;
+    key::write(inner, &name, &content).await.map_err(|error| match error.kind() {
         ErrorKind::ReadOnly => {
             Error::new(ErrorKind::NotFound, "there is no database to read; open it for writing to make one")
         }
         _ => error,
     })?;
-    tidy(inner, &name, torn.into_iter()).await?;
-    Ok(data)
+    settle(inner, &name, torn.into_iter()).await?;
+    Ok((data, content))
 }
 
-/// Removes what an interrupted change of the key has left beside the key file that counts.
-async fn tidy<S: Storage>(inner: &S, counts: &str, others: impl Iterator<Item = String>) -> Result<()> {
-    let mut synced = false;
-    for name in others {
-        // A process can have been killed before its sync.
-        let done = match synced {
-            false => inner.sync(counts).await,
-            true => Ok(()),
-        };
-        synced = true;
-        match match done {
-            Ok(()) => inner.remove(&name).await,
-            failed => failed,
-        } {
-            Err(error) if error.kind() == ErrorKind::ReadOnly => return Ok(()),
-            done => done?,
+/// Makes the key file that counts durable, for a process may have been killed before its sync, and then removes what an
+/// interrupted change of the key has left beside it. A handle that only reads leaves both to others.
+async fn settle<S: Storage>(inner: &S, counts: &str, others: impl Iterator<Item = String>) -> Result<()> {
+    let settled = async {
+        inner.sync(counts).await?;
+        for name in others {
+            inner.remove(&name).await?;
         }
+        Result::Ok(())
+    };
+    match settled.await {
+        Err(error) if error.kind() == ErrorKind::ReadOnly => Ok(()),
+        settled => settled,
     }
-    Ok(())
 }
 
 impl<S> fmt::Debug for EncryptedStorage<S> {
@@ -444,6 +492,11 @@ impl<S: Storage> Storage for EncryptedStorage<S> {
         self.closed.store(true, Ordering::Release);
         self.files().clear();
         self.inner.close().await
+    }
+
+    fn sealer(&self) -> Option<Sealer> {
+        let key_file = self.key_file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Some(Sealer { data: self.data.clone(), key_file })
     }
 }
 

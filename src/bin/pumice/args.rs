@@ -22,9 +22,12 @@ Examples:
   pumice load app people.json --collection people --key id
 
 DB is a directory. Exit codes: 0 done, 1 missing or damaged, 2 failed with one line on stderr.
-Put -- before a key that begins with a hyphen."
+Put -- before a key that begins with a hyphen. With --key-file, new databases are encrypted."
 )]
 pub(crate) struct Cli {
+    /// The database is encrypted, with the key in this file: 64 hexadecimal digits, or a passphrase
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -47,6 +50,7 @@ pub(crate) enum Command {
     Export(Export),
     Retention(Retention),
     Repair(Repair),
+    Rekey(Rekey),
 }
 
 /// Store one document, replacing any before it
@@ -322,6 +326,20 @@ pub(crate) enum RepairMode {
     PointInTime,
     /// Change nothing: print the documents that can still be read, as `scan` does; exit 1 if something could not
     Salvage,
+}
+
+/// Change the key of an encrypted database
+///
+/// Needs the key that opens it now, --key-file. No data is written anew: the key opens the database's own key. Backups go on to open
+/// with the old one until the next is made.
+#[derive(Args)]
+#[command(after_help = "Example:\n  pumice rekey app --key-file old.key --new-key-file new.key")]
+pub(crate) struct Rekey {
+    /// The database's directory
+    pub(crate) db: PathBuf,
+    /// The file with the key that is to open it from now on
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_key_file: PathBuf,
 }
 
 /// What to run when a new snapshot is there

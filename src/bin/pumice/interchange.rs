@@ -2,7 +2,7 @@
 
 use crate::args::{Export, ExportTo, FromMoltendb, Import, ImportFrom, ToMoltendb};
 use crate::output::{Notes, Progress};
-use crate::{Outcome, read};
+use crate::{Outcome, place, read};
 use pumice::moltendb::{self, ImportOptions, PassedOver};
 use pumice::{Result, Torn};
 
@@ -14,7 +14,7 @@ pub(crate) fn import(args: &Import, notes: &mut Notes) -> Result<Outcome> {
         progress.at(done);
     };
     let options = ImportOptions::new().skip_damaged(*skip_damaged).on_progress(tell);
-    let imported = moltendb::import(log, db, options);
+    let imported = moltendb::import_with_key(log, db, options, place::key());
     drop(progress);
     let imported = imported?;
     if let Some(PassedOver { count, first, .. }) = imported.damaged {

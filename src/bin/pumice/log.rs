@@ -3,8 +3,9 @@
 use crate::Outcome;
 use crate::args::Log;
 use crate::output::{Notes, Output, say};
+use crate::place;
 use pumice::blocking::LogLines;
-use pumice::{Result, SyncDiskStorage};
+use pumice::{KeyedDiskStorage, Result};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ const POLL: Duration = Duration::from_millis(100);
 const TORN_ROUNDS: u32 = 20;
 
 pub(crate) fn log(args: &Log, notes: &mut Notes) -> Result<Outcome> {
-    let storage = SyncDiskStorage::open_read_only(&args.db)?;
+    let storage = place::open_read_only(&args.db)?;
     let mut lines = LogLines::open(storage, args.after, args.all)?;
     let mut out = Output::default();
     if args.follow {
@@ -28,7 +29,7 @@ pub(crate) fn log(args: &Log, notes: &mut Notes) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn follow(lines: &mut LogLines<SyncDiskStorage>, out: &mut Output) -> Result<Outcome> {
+fn follow(lines: &mut LogLines<KeyedDiskStorage>, out: &mut Output) -> Result<Outcome> {
     let mut last = None;
     let mut rounds = 0;
     loop {

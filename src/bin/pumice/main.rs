@@ -10,6 +10,7 @@ mod log;
 mod moment;
 mod output;
 mod past;
+mod place;
 mod read;
 mod repair;
 mod report;
@@ -30,7 +31,8 @@ enum Outcome {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut notes = Notes::default();
-    match run(cli.command, &mut notes) {
+    let done = place::use_key_file(cli.key_file.as_deref()).and_then(|()| run(cli.command, &mut notes));
+    match done {
         Ok(outcome) => {
             notes.print();
             match outcome {
@@ -65,5 +67,6 @@ fn run(command: Command, notes: &mut Notes) -> pumice::Result<Outcome> {
         Command::Restore(args) => past::restore(&args),
         Command::Retention(args) => past::retention(&args, notes),
         Command::Repair(args) => repair::repair(&args, notes),
+        Command::Rekey(args) => write::rekey(&args, notes),
     }
 }

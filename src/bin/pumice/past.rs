@@ -5,9 +5,9 @@ use crate::args::{Backup, Restore, Retention};
 use crate::hook::Program;
 use crate::moment::show_span;
 use crate::output::{Notes, Output, Progress};
+use crate::place::{self, Db};
 use crate::{read, write};
 use pumice::Result;
-use pumice::blocking::Db;
 
 pub(crate) fn backup(args: &Backup, notes: &mut Notes) -> Result<Outcome> {
     let program = Program::new(&args.hook)?;
@@ -24,10 +24,7 @@ pub(crate) fn backup(args: &Backup, notes: &mut Notes) -> Result<Outcome> {
 
 pub(crate) fn restore(args: &Restore) -> Result<Outcome> {
     let progress = Progress::spinner("restoring");
-    let restored = match args.at {
-        None => Db::restore(&args.source, &args.db),
-        Some(moment) => Db::restore_at(&args.source, &args.db, moment),
-    };
+    let restored = Db::restore_with_key(&args.source, &args.db, args.at, place::key());
     drop(progress);
     restored.map(|()| Outcome::Done)
 }

@@ -3,14 +3,15 @@
 use crate::Outcome;
 use crate::args::{Document, Scan};
 use crate::output::{Notes, Output};
-use pumice::blocking::{Db, ReadView};
-use pumice::{Error, ErrorKind, Keys, Result, Torn};
+use crate::place::{self, Db};
+use pumice::blocking::ReadView;
+use pumice::{Error, ErrorKind, KeyedDiskStorage, Keys, Options, Result, Torn};
 use std::ops::Bound;
 use std::path::Path;
 
 /// Opens for reading. Notes a torn tail.
 pub(crate) fn open(dir: &Path, notes: &mut Notes) -> Result<Db> {
-    let db = Db::open_read_only(dir)?;
+    let db = Db::open_with(place::open_read_only(dir)?, Options::new().read_only(true))?;
     if let Some(torn) = &db.recovery().torn {
         notes.add(describe(torn));
     }
@@ -64,7 +65,7 @@ fn keys(args: &Scan) -> Keys {
     keys
 }
 
-pub(crate) fn all(view: &ReadView, limit: u64, out: &mut Output) -> Result<()> {
+pub(crate) fn all(view: &ReadView<KeyedDiskStorage>, limit: u64, out: &mut Output) -> Result<()> {
     let mut left = limit;
     let mut enough = false;
     let walked = view.for_each_of_all_raw(|collection, key, value| {

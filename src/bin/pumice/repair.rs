@@ -3,16 +3,17 @@
 use crate::Outcome;
 use crate::args::{Repair, RepairMode};
 use crate::output::{Notes, Output, Progress, say};
+use crate::place::{self, Db};
 use crate::read::{self, describe};
-use pumice::blocking::{self, Db};
-use pumice::{Options, RecoveryMode, Result, SyncDiskStorage};
+use pumice::{Options, RecoveryMode, Result, blocking};
 
 pub(crate) fn repair(args: &Repair, notes: &mut Notes) -> Result<Outcome> {
-    let done = match args.mode {
+    let mode = match args.mode {
         RepairMode::Salvage => return salvage(args),
-        RepairMode::TornTail => Db::repair_torn_tail(&args.db)?,
-        RepairMode::PointInTime => Db::repair_to_point_in_time(&args.db)?,
+        RepairMode::TornTail => RecoveryMode::TornTail,
+        RepairMode::PointInTime => RecoveryMode::PointInTime,
     };
+    let done = Db::repair_with_key(&args.db, mode, place::key())?;
     let blocking::Repair { damage, torn, kept, quarantined, .. } = &done;
     for damage in damage {
         notes.add(format!("was damaged: {damage}"));
@@ -34,7 +35,7 @@ pub(crate) fn repair(args: &Repair, notes: &mut Notes) -> Result<Outcome> {
 fn salvage(args: &Repair) -> Result<Outcome> {
     let progress = Progress::spinner("reading");
     let options = Options::new().recovery(RecoveryMode::Salvage);
-    let db = Db::open_with(SyncDiskStorage::open_read_only(&args.db)?, options)?;
+    let db = Db::open_with(place::open_read_only(&args.db)?, options)?;
     drop(progress);
     let mut out = Output::default();
     read::all(&db.read_view(), u64::MAX, &mut out)?;

@@ -3,8 +3,9 @@
 use crate::Outcome;
 use crate::args::{Report, Verify};
 use crate::output::{Notes, Output, Progress};
+use crate::place;
 use crate::read;
-use pumice::{Error, ErrorKind, Result, SyncDiskStorage, Torn, Verification, blocking};
+use pumice::{Error, ErrorKind, Result, Torn, Verification, blocking};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -31,7 +32,7 @@ pub(crate) fn stats(args: &Report, notes: &mut Notes) -> Result<Outcome> {
 }
 
 pub(crate) fn verify(args: &Verify, notes: &mut Notes) -> Result<Outcome> {
-    let storage = SyncDiskStorage::open_read_only(&args.report.db)?;
+    let storage = place::open_read_only(&args.report.db)?;
     let progress = Progress::spinner("verifying");
     let found = blocking::verify(storage)?;
     drop(progress);

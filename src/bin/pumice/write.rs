@@ -1,11 +1,11 @@
 //! put, del, drop and compact: one write each, durable when the command ends.
 
 use crate::Outcome;
-use crate::args::{Collection, Compact, Delete, Put};
+use crate::args::{Collection, Compact, Delete, Put, Rekey};
 use crate::hook::Program;
 use crate::output::{Notes, Progress};
-use pumice::blocking::Db;
-use pumice::{Error, ErrorKind, MemoryStorage, Options, Result, SyncDiskStorage};
+use crate::place::{self, Db};
+use pumice::{Error, ErrorKind, MemoryStorage, Options, Result, SyncDiskStorage, blocking};
 use std::borrow::Cow;
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,7 +15,7 @@ const MAX_TEXT: u64 = 64 << 20;
 
 /// Opens for writing, which recovers first; makes a database if there is none. Notes what recovery set aside.
 pub(crate) fn open(dir: &Path, options: Options, notes: &mut Notes) -> Result<Db> {
-    let db = Db::open_with(SyncDiskStorage::open(dir)?, options)?;
+    let db = Db::open_with(place::open(dir)?, options)?;
     if let Some(torn) = &db.recovery().torn {
         let kept = torn.quarantined.as_deref().map_or(String::new(), |copy| format!(", kept as {copy}"));
         let (file, offset, bytes) = (&torn.file, torn.offset, torn.bytes);
@@ -31,7 +31,7 @@ pub(crate) fn open_existing(dir: &Path, notes: &mut Notes) -> Result<Db> {
 }
 
 fn open_as(dir: &Path, options: Options, notes: &mut Notes) -> Result<Db> {
-    drop(SyncDiskStorage::open_read_only(dir)?);
+    drop(place::open_read_only(dir)?);
     open(dir, options, notes)
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn put(args: &Put, notes: &mut Notes) -> Result<Outcome> {
     };
     if SyncDiskStorage::open_read_only(&args.db).is_err() {
         // What cannot be stored makes no database either.
-        let trial = Db::open_with(MemoryStorage::new(), Options::new())?;
+        let trial = blocking::Db::open_with(MemoryStorage::new(), Options::new())?;
         trial.collection(&args.collection).put_raw(&args.key, &json)?;
     }
     let db = open(&args.db, Options::new(), notes)?;
@@ -94,4 +94,11 @@ pub(crate) fn close<T>(db: &Db, done: Result<T>) -> Result<T> {
     let done = done?;
     closed?;
     Ok(done)
+}
+
+pub(crate) fn rekey(args: &Rekey, notes: &mut Notes) -> Result<Outcome> {
+    let key = place::read_key(&args.new_key_file)?;
+    let db = open_existing(&args.db, notes)?;
+    let changed = db.change_key(&key);
+    close(&db, changed.map(|()| Outcome::Done))
 }

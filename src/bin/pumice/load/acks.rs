@@ -6,7 +6,7 @@
 //! program, and so does an acknowledgement that cannot be told: whoever feeds it may be waiting for one before sending more.
 
 use crate::output::Notes;
-use pumice::blocking::Db;
+use crate::place::Db;
 use pumice::{Error, ErrorKind, Result};
 use std::io::{self, Write};
 use std::process;
