@@ -7,6 +7,7 @@ mod beside;
 mod damage;
 mod damage_anywhere;
 mod documents;
+mod encrypted;
 mod load;
 mod load_documents;
 mod moltendb;
@@ -136,7 +137,7 @@ fn help_is_no_failure_and_every_command_has_one() {
     let help = run(&["--help"]).ok();
     for name in [
         "put", "get", "del", "drop", "scan", "load", "stats", "verify", "compact", "log", "restore",
-        "import", "export",
+        "import", "export", "rekey",
     ] {
         assert!(help.contains(&format!("\n  {name} ")), "{name}: {help}");
         let own = run(&[name, "--help"]).ok();
