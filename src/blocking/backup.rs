@@ -183,6 +183,8 @@ impl<T: Storage> Target<T> {
             }
         }
         block_on(history::copy_file(from, name, len, &self.staging, copy))?;
+        // Storages grow logs ahead.
+        block_on(self.staging.truncate(copy, len))?;
         let staged = self.staging_dir.0.join(copy);
         fs::rename(staged, &path).map_err(|e| failed("rename to", &path, e))?;
         Ok(true)
