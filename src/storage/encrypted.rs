@@ -6,19 +6,21 @@
 
 mod extents;
 mod key;
+mod opening;
 mod scan;
 mod sealing;
 
 use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::sealed::{key_file_name as file_name, parse_key_file_name};
+use crate::format::sealed::parse_key_file_name;
 use crate::options::{Environment, Options};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use extents::{Extent, Extents, run};
 use key::DataKey;
 pub use key::Key;
+use opening::{open_key, put_key};
 use scan::{go_on, scan};
-use sealing::{MAX_FRAME, OVERHEAD, Prefix, Sealing};
+use sealing::{FileId, MAX_FRAME, OVERHEAD, Prefix, Sealing};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -60,11 +62,13 @@ pub struct EncryptedStorage<S> {
 }
 
 /// What makes copies of an encrypted storage's files in another place, which the same key opens. See [`Storage::sealer`].
+#[allow(dead_code)] // A browser makes no backups.
 pub struct Sealer {
     data: DataKey,
     key_file: Vec<u8>,
 }
 
+#[allow(dead_code)] // A browser makes no backups.
 impl Sealer {
     /// `inner`, with its files under the same key of the database. It gets no key file.
     pub(crate) fn seal<S: Storage>(&self, inner: S) -> EncryptedStorage<S> {
@@ -73,7 +77,7 @@ impl Sealer {
 
     /// Has the same key open `to` on its own. What is there must be under the same key of the database.
     pub(crate) async fn put_key<S: Storage>(&self, to: &EncryptedStorage<S>) -> Result<()> {
-        to.put_key(&self.key_file).await
+        put_key(&to.inner, &self.key_file).await
     }
 }
 
@@ -135,29 +139,8 @@ impl<S: Storage> EncryptedStorage<S> {
     pub async fn change_key(&self, key: &Key) -> Result<()> {
         self.check_open()?;
         let content = key::wrap(&self.data, key, &*self.random)?;
-        self.put_key(&content).await?;
+        put_key(&self.inner, &content).await?;
         *self.key_file.lock().unwrap_or_else(PoisonError::into_inner) = content;
-        Ok(())
-    }
-
-    /// Makes `content` the key file that counts.
-    async fn put_key(&self, content: &[u8]) -> Result<()> {
-        let there = key::generations(&self.inner).await?;
-        if let Some(newest) = there.first()
-            && key::read(&self.inner, &file_name(*newest)).await? == content
-        {
-            return Ok(());
-        }
-        let name = file_name(there.first().copied().unwrap_or(0).saturating_add(1));
-        let written = key::write(&self.inner, &name, content).await;
-        if written.is_err() {
-            // A whole one would count.
-            self.inner.remove(&name).await?;
-        }
-        written?;
-        for old in there {
-            self.inner.remove(&file_name(old)).await?;
-        }
         Ok(())
     }
 
@@ -185,26 +168,37 @@ impl<S: Storage> EncryptedStorage<S> {
 
     /// Knows the frames of `name` up to its end as it is now. Returns whether it has a header.
     async fn learn(&self, name: &str) -> Result<bool> {
-        let known = {
-            let mut files = self.files();
-            if files.get(name).is_some_and(|known| known.own) {
-                return Ok(true);
-            }
-            files.remove(name)
+        let known = match self.files().get(name) {
+            Some(known) if known.own => return Ok(true),
+            known => known.map(|known| known.extents.clone()),
         };
         let extents = match known {
             // One that has become shorter is another one.
-            Some(mut known) if self.inner.len(name).await? >= known.extents.position => {
-                go_on(&self.inner, &self.sealing, name, &mut known.extents).await?;
-                Some(known.extents)
+            Some(mut extents) if self.inner.len(name).await? >= extents.position => {
+                go_on(&self.inner, &self.sealing, name, &mut extents).await?;
+                Some(extents)
             }
             _ => scan(&self.inner, &self.sealing, name).await?,
         };
         let there = extents.is_some();
-        if let Some(extents) = extents {
-            self.files().entry(name.to_owned()).or_insert(Known { extents, own: false });
+        let mut files = self.files();
+        match (extents, files.get(name)) {
+            (_, Some(known)) if known.own => {}
+            (Some(extents), _) => drop(files.insert(name.to_owned(), Known { extents, own: false })),
+            (None, _) => drop(files.remove(name)),
         }
         Ok(there)
+    }
+
+    /// What `ask` says of the frames of `name` up to its end as it is now; `None` for a file without a header.
+    async fn look<T>(&self, name: &str, ask: impl Fn(&Extents) -> T) -> Result<Option<T>> {
+        while self.learn(name).await? {
+            // Another call may have forgotten it again.
+            if let Some(said) = self.ask(name, &ask) {
+                return Ok(Some(said));
+            }
+        }
+        Ok(None)
     }
 
     /// What `ask` says of the frames of `name`, which are known.
@@ -224,6 +218,29 @@ impl<S: Storage> EncryptedStorage<S> {
             _ => drop(files.remove(name)),
         }
         done
+    }
+
+    /// Prepares an append to a file with a header: whose frames it has, where the next one is to stand, and at which offset of the content.
+    async fn own(&self, name: &str) -> Result<(FileId, u64, u64)> {
+        let place = |known: &Known| (known.extents.file, known.extents.position, known.extents.end());
+        loop {
+            if let Some(known) = self.files().get(name).filter(|known| known.own) {
+                return Ok(place(known));
+            }
+            if !self.learn(name).await? {
+                return Err(Error::new(ErrorKind::NotFound, format!("there is no file {name}")));
+            }
+            // Behind what another handle left, whatever that is.
+            let len = self.inner.len(name).await?;
+            if let Some(known) = self.files().get_mut(name).filter(|known| known.extents.position <= len) {
+                if len > known.extents.position {
+                    known.extents.push_damage(len, known.extents.len());
+                    known.extents.tail = 0;
+                }
+                known.own = true;
+                return Ok(place(known));
+            }
+        }
     }
 
     /// Writes the header of a file that has nothing.
@@ -290,68 +307,10 @@ impl<S: Storage> EncryptedStorage<S> {
 
 /// Frames to be opened.
 struct Pieces {
-    id: sealing::FileId,
+    id: FileId,
     extents: Vec<Extent>,
     /// Where the content of all of the file's frames ends.
     end: u64,
-}
-
-/// The database's own key, or a new one, and its key file.
-async fn open_key<S: Storage>(inner: &S, key: &Key, random: &dyn Environment) -> Result<(DataKey, Vec<u8>)> {
-    let names = inner.list().await?;
-    let generations = key::generations(inner).await?;
-    let mut torn = Vec::new();
-    for (at, generation) in generations.iter().enumerate() {
-        let name = file_name(*generation);
-        let content = key::read(inner, &name).await?;
-        if !key::is_whole(&content) {
-            torn.push(name);
-            continue;
-        }
-        let data = key::unwrap(&content, &name, key)?;
-        let others = torn.into_iter().chain(generations.iter().skip(at + 1).map(|old| file_name(*old)));
-        settle(inner, &name, others).await?;
-        return Ok((data, content));
-    }
-    if names.iter().any(|name| parse_key_file_name(name).is_none()) {
-        return Err(match torn.into_iter().next() {
-            Some(name) => Error::corrupt(
-                name,
-                0,
-                "the key file is damaged; put a copy of it back, for without it nothing opens",
-            ),
-            None => {
-                Error::new(ErrorKind::InvalidArgument, "the database is not encrypted; open it without a key")
-            }
-        });
-    }
-    let data = DataKey::new(random)?;
-    let name = file_name(generations.first().copied().unwrap_or(0).saturating_add(1));
-    let content = key::wrap(&data, key, random)?;
-    key::write(inner, &name, &content).await.map_err(|error| match error.kind() {
-        ErrorKind::ReadOnly => {
-            Error::new(ErrorKind::NotFound, "there is no database to read; open it for writing to make one")
-        }
-        _ => error,
-    })?;
-    settle(inner, &name, torn.into_iter()).await?;
-    Ok((data, content))
-}
-
-/// Makes the key file that counts durable, for a process may have been killed before its sync, and then removes what an
-/// interrupted change of the key has left beside it. A handle that only reads leaves both to others.
-async fn settle<S: Storage>(inner: &S, counts: &str, others: impl Iterator<Item = String>) -> Result<()> {
-    let settled = async {
-        inner.sync(counts).await?;
-        for name in others {
-            inner.remove(&name).await?;
-        }
-        Result::Ok(())
-    };
-    match settled.await {
-        Err(error) if error.kind() == ErrorKind::ReadOnly => Ok(()),
-        settled => settled,
-    }
 }
 
 impl<S> fmt::Debug for EncryptedStorage<S> {
@@ -381,8 +340,7 @@ impl<S: Storage> Storage for EncryptedStorage<S> {
 
     async fn len(&self, name: &str) -> Result<u64> {
         self.check(name)?;
-        self.learn(name).await?;
-        Ok(self.ask(name, Extents::len).unwrap_or(0))
+        Ok(self.look(name, Extents::len).await?.unwrap_or(0))
     }
 
     async fn read_at(&self, name: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
@@ -390,10 +348,11 @@ impl<S: Storage> Storage for EncryptedStorage<S> {
         let mut anew = false;
         loop {
             let reaches = self.ask(name, |extents| offset.saturating_add(len as u64) <= extents.end());
-            if anew || reaches != Some(true) {
-                self.learn(name).await?;
+            if (anew || reaches != Some(true)) && !self.learn(name).await? {
+                return Ok(Vec::new());
             }
-            let Some((pieces, end, own)) = self.pieces(name, offset, len) else { return Ok(Vec::new()) };
+            // Another call may have forgotten it again.
+            let Some((pieces, end, own)) = self.pieces(name, offset, len) else { continue };
             // Another process may have written the file anew, from where it was cut.
             let lenient = own || anew;
             if let Some(content) = self.open_all(name, &pieces, offset, end, lenient).await? {
@@ -410,20 +369,7 @@ impl<S: Storage> Storage for EncryptedStorage<S> {
             self.inner.truncate(name, 0).await?;
             self.begin(name).await?;
         }
-        let own = self.files().get(name).is_some_and(|known| known.own);
-        if !own {
-            // Behind what another handle left, whatever that is.
-            let len = self.inner.len(name).await?;
-            self.note(name, Ok(()), |extents| {
-                if len > extents.position {
-                    extents.push_damage(len, extents.len());
-                    extents.tail = 0;
-                }
-            })?;
-        }
-        let Some((file, start, mut offset)) = self.ask(name, |e| (e.file, e.position, e.end())) else {
-            return Err(Error::new(ErrorKind::NotFound, format!("there is no file {name}")));
-        };
+        let (file, start, mut offset) = self.own(name).await?;
         let mut sealed = Vec::with_capacity(bytes.len() + bytes.len().div_ceil(MAX_FRAME) * OVERHEAD);
         let mut frames = Vec::new();
         for content in bytes.chunks(MAX_FRAME) {
@@ -443,8 +389,7 @@ impl<S: Storage> Storage for EncryptedStorage<S> {
 
     async fn truncate(&self, name: &str, len: u64) -> Result<()> {
         self.check(name)?;
-        self.learn(name).await?;
-        let cut = self.ask(name, |e| (e.len(), e.end(), e.position, e.file, e.cut_position(len)));
+        let cut = self.look(name, |e| (e.len(), e.end(), e.position, e.file, e.cut_position(len))).await?;
         let Some((there, end, position, file, cut)) = cut else {
             // Without a header, and so without content.
             return match len {

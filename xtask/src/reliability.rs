@@ -20,7 +20,7 @@ pub fn run(sh: &Shell) -> Result<()> {
     run_harness(sh)?;
     cmd!(
         sh,
-        "cargo test --release --workspace --all-features --test crash --test crash_opfs --test damage --test engine"
+        "cargo test --release --workspace --all-features --test crash --test crash_encrypted --test crash_opfs --test damage --test engine"
     )
     .run()?;
     test::browser::figures(sh)?;
