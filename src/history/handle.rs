@@ -7,6 +7,9 @@ use crate::db::{Db, ReadView};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Storage;
 
+/// Looks at the files before a moment is said to be out of reach.
+const ATTEMPTS: usize = 3;
+
 impl<S: Storage> Db<S> {
     /// The database as of an earlier moment: every number since the oldest snapshot or segment that is kept, and any time
     /// since then. What is kept besides the latest state is for [`Retention`] to say.
@@ -35,7 +38,15 @@ impl<S: Storage> Db<S> {
         }
         let held = core.archive.begin_reading();
         let parts = core.state.parts();
-        let past = past(&core.storage, &core.cache, &parts.tables, Some(moment)).await?;
+        let mut attempts = 0;
+        let past = loop {
+            attempts += 1;
+            match past(&core.storage, &core.cache, &parts.tables, Some(moment)).await {
+                // A listing beside a compaction may show neither the old files nor the new one.
+                Err(error) if error.kind() == ErrorKind::NotFound && attempts < ATTEMPTS => {}
+                found => break found?,
+            }
+        };
         Ok(ReadView::of_the_past(core, past.view, held))
     }
 

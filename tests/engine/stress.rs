@@ -209,6 +209,15 @@ fn everything_at_once_in_memory() {
     stress("stress-memory", 2000, move || memory.clone());
 }
 
+#[cfg(feature = "encryption")]
+#[test]
+fn everything_at_once_encrypted() {
+    let storage = MemoryStorage::new();
+    let key = pumice::Key::bytes([1; 32]);
+    let open = move || pumice::blocking::encrypted(storage.clone(), &key).unwrap();
+    stress("stress-encrypted", 1_000, open);
+}
+
 #[test]
 fn everything_at_once_in_a_directory() {
     let dir = tempfile::tempdir().unwrap();
