@@ -10,7 +10,7 @@ use super::take_over::make_writable;
 use super::writer::{LogWriter, Segment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::clients::Clients;
-use crate::format::line;
+use crate::format::line::{self, Line};
 use crate::format::segment::{self, Chain};
 use crate::options::{Options, RecoveryMode};
 use crate::snapshot::{BlockCache, Table};
@@ -366,8 +366,8 @@ pub(crate) async fn is_being_written<S: Storage>(storage: &S, report: &Recovery)
     }
 }
 
-/// Whether what was found damaged may have been a line that another process was just writing: it is whole by now, or it has
-/// zeros in it, as a page has for a moment.
+/// Whether what was found damaged may have been a line that another process was just writing: it is whole by now, or a page of it is
+/// zeros from somewhere on, as it is for a moment. One zero alone is what a flipped bit makes of a space.
 pub(crate) async fn is_half_written<S: Storage>(storage: &S, error: &Error) -> bool {
     let (Some(name), Some(offset)) = (error.file(), error.offset()) else { return false };
     if error.kind() != ErrorKind::Corrupt || segment::parse_name(name).is_none() {
@@ -375,7 +375,9 @@ pub(crate) async fn is_half_written<S: Storage>(storage: &S, error: &Error) -> b
     }
     let behind = storage.read_at(name, offset, 64 << 10).await.unwrap_or_default();
     let line = behind.split(|b| *b == b'\n').next().unwrap_or_default();
-    line::decode(line).is_ok() || line.contains(&0) && !segment::only_zeros(line)
+    // A header that is whole is found there when what should stand before its segment is missing: no writer mends that.
+    matches!(line::decode(line), Ok(Line::Record { .. } | Line::Seal(_)))
+        || line.windows(2).any(|pair| pair == [0, 0]) && !segment::only_zeros(line)
 }
 
 fn check_identity<S: Storage>(tables: &[Arc<Table<S>>], replayed: &Replayed) -> Result<()> {
