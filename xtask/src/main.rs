@@ -67,12 +67,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Measures the engine
-    Bench {
-        /// Handed to the benchmark, such as a part of the name of the ones to run
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
+    /// Measures Pumice beside other engines, and writes the figures into docs/benchmarks.md
+    ///
+    /// Needs Linux, a C compiler and about half an hour in which nothing else runs on the machine. As root it can empty the
+    /// page cache for the cold openings.
+    Bench(bench::BenchArgs),
     /// Runs the tests in release with `PUMICE_SOAK=1`
     ///
     /// Tests that try many random cases read `PUMICE_SOAK` and try many times as many. It may take an hour.
@@ -95,7 +94,7 @@ fn run() -> Result<ExitCode> {
         Command::Cities => cities::run(&sh)?,
         Command::Test { leave_out } => return test::run(&sh, &leave_out),
         Command::Package => package::run(&sh)?,
-        Command::Bench { args } => bench::run(&sh, &args)?,
+        Command::Bench(args) => bench::run(&sh, &args)?,
         Command::Fuzz { seconds } => fuzz::run(&sh, fuzz::Effort::Seconds(seconds))?,
         Command::Mutants { args } => mutants::run(&sh, &args)?,
         Command::Reliability { page_only: true } => reliability::write_page(&sh)?,
