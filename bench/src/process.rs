@@ -64,5 +64,8 @@ pub fn cool(dir: &Path) -> Result<bool> {
         file.sync_all()?;
         fadvise(&file, 0, None, Advice::DontNeed)?;
     }
-    Ok(fs::write("/proc/sys/vm/drop_caches", "3").is_ok())
+    let may = fs::write("/proc/sys/vm/drop_caches", "3").is_ok();
+    // The program itself is no part of the database: its pages come back before anything is measured.
+    io::copy(&mut File::open("/proc/self/exe")?, &mut io::sink())?;
+    Ok(may)
 }

@@ -150,7 +150,7 @@ impl Runner {
         }
         let mut measures: Measures = serde_json::from_str(&answer).context("no figures")?;
         if case.slow_flush {
-            let puts = measures.get("puts").copied().context("no number of puts")?;
+            let puts = measures.get("all_puts").copied().context("no number of puts")?;
             measures.insert("syncs_per_put".to_owned(), self.slow_flush.take_count()? / puts);
         }
         Ok(measures)

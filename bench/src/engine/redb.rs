@@ -62,7 +62,10 @@ impl Engine for Redb {
     }
 
     fn compact(&self) -> Result<bool> {
-        self.db.write().unwrap_or_else(PoisonError::into_inner).compact()?;
+        let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        // It refuses while there are commits that are not durable.
+        db.begin_write()?.commit()?;
+        db.compact()?;
         Ok(true)
     }
 

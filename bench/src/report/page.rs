@@ -46,6 +46,15 @@ fn warnings(text: &mut String, results: &Results) -> Result<()> {
              the figures.\n"
         )?;
     }
+    let cold = format!("open-cold/{}", results.setting.documents);
+    let kinds = &results.setting.engines;
+    if kinds.iter().any(|kind| results.median(*kind, &cold, "dropped_caches") == Some(0.0)) {
+        writeln!(
+            text,
+            "> **Not wholly cold.** The run was not allowed to drop the system's caches, so only the contents of files were taken \
+             out of them for the cold openings, and what the system knows of directories stayed.\n"
+        )?;
+    }
     Ok(())
 }
 
@@ -55,8 +64,8 @@ fn setting(text: &mut String, results: &Results) -> Result<()> {
     let engines: Vec<_> = setting.engines.iter().map(|kind| kind.title()).collect();
     writeln!(
         text,
-        "Of {}, on {} ({} cores, {} of memory), Linux {}, {}, where an `fdatasync` takes {}; built with {}. {} rounds of \
-         {}; 250-byte JSON documents unless said otherwise.\n",
+        "Of {}, on {} ({} cores, {} of memory), Linux {}, {}, where an `fdatasync` takes {}; built with {}. \
+         Rounds: {}. Engines: {}. 250-byte JSON documents unless said otherwise.\n",
         machine.date,
         machine.processor,
         machine.cores,

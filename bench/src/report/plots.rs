@@ -6,7 +6,6 @@ use crate::results::Results;
 use anyhow::{Result, anyhow};
 use plotters::coord::ranged1d::SegmentValue;
 use plotters::prelude::*;
-use plotters::style::FontTransform;
 
 pub struct Plot {
     pub file: &'static str,
@@ -129,9 +128,10 @@ impl Lines {
         let Some((low, high)) = range(points().map(|(_, y)| y)) else { return Ok(None) };
         let mut svg = String::new();
         {
-            let area = SVGBackend::with_string(&mut svg, (760, 420)).into_drawing_area();
+            let area = SVGBackend::with_string(&mut svg, (800, 420)).into_drawing_area();
+            let (left_part, legend) = area.split_horizontally(600);
             let grey = FONT.into_font().color(&GREY);
-            let mut chart = ChartBuilder::on(&area)
+            let mut chart = ChartBuilder::on(&left_part)
                 .margin(12)
                 .margin_right(24)
                 .caption(self.title, ("sans-serif", 18).into_font().color(&GREY))
@@ -152,23 +152,16 @@ impl Lines {
                 .y_label_formatter(&|y| short(*y))
                 .draw()
                 .map_err(failed)?;
-            for (kind, points) in &series {
+            for (line, (kind, points)) in (0..).zip(&series) {
                 let width = if *kind == Kind::Pumice { 4 } else { 2 };
                 let style = colour(*kind).stroke_width(width);
-                chart
-                    .draw_series(LineSeries::new(points.iter().copied(), style))
-                    .map_err(failed)?
-                    .label(kind.title())
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
+                chart.draw_series(LineSeries::new(points.iter().copied(), style)).map_err(failed)?;
+                let y = 60 + 22 * line;
+                legend.draw(&PathElement::new([(0, y), (22, y)], style)).map_err(failed)?;
+                legend.draw(&Text::new(kind.title(), (30, y - 7), grey.clone())).map_err(failed)?;
                 let dots = points.iter().map(|point| Circle::new(*point, width, colour(*kind).filled()));
                 chart.draw_series(dots).map_err(failed)?;
             }
-            chart
-                .configure_series_labels()
-                .position(SeriesLabelPosition::Coordinate(560, 30))
-                .label_font(grey)
-                .draw()
-                .map_err(failed)?;
             area.present().map_err(failed)?;
         }
         Ok(Some(svg))
@@ -230,8 +223,7 @@ fn ratios(results: &Results) -> Result<Option<String>> {
             bar.set_margin(5, 5, 0, 0);
             let label = format!("{}×", super::unit::three_digits(*ratio));
             let place = (ratio.max(1.0), SegmentValue::CenterOf(at));
-            let offset = EmptyElement::at(place)
-                + Text::new(label, (6, -7), FONT.into_font().transform(FontTransform::None).color(&GREY));
+            let offset = EmptyElement::at(place) + Text::new(label, (6, -7), FONT.into_font().color(&GREY));
             chart.draw_series(std::iter::once(bar)).map_err(failed)?;
             chart.draw_series(std::iter::once(offset)).map_err(failed)?;
         }

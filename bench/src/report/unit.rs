@@ -12,7 +12,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// Three digits, and a unit that suits them.
+    /// About three digits, and a unit that suits them.
     pub fn text(self, value: f64) -> String {
         let scales: &[(f64, &str)] = match self {
             Self::PerSecond => &[(1e6, " M/s"), (1e3, " k/s"), (1.0, " /s")],
@@ -31,7 +31,8 @@ pub fn three_digits(value: f64) -> String {
         small if small >= 99.95 => 0,
         small if small >= 9.995 => 1,
         small if small == 0.0 => 0,
-        _ => 2,
+        small if small >= 0.0995 => 2,
+        _ => 4,
     };
     format!("{value:.digits$}")
 }
@@ -51,6 +52,7 @@ mod tests {
             (Unit::Bytes, 0.0, "0 B"),
             (Unit::Bytes, 999_900.0, "1.00 MB"),
             (Unit::Number, 1.0, "1.00"),
+            (Unit::Number, 0.0123, "0.0123"),
         ] {
             assert_eq!(unit.text(value), text);
         }
