@@ -7,6 +7,7 @@ use pumice::blocking::{Collection, Db};
 use pumice::{Durability, Environment, MemoryStorage, Options};
 use std::hint::black_box;
 use std::process::ExitCode;
+use std::time::Duration;
 
 type Path = fn(is_measured: bool) -> pumice::Result<()>;
 
@@ -78,7 +79,8 @@ fn processor_features() -> String {
 }
 
 fn options() -> Options {
-    Options::new().environment(Fixed).compact_at(None)
+    // No flush by the clock: how often it comes depends on how slow valgrind is.
+    Options::new().environment(Fixed).compact_at(None).flush_interval(Duration::from_secs(3600))
 }
 
 fn open(storage: &MemoryStorage) -> pumice::Result<(Db<MemoryStorage>, Collection<MemoryStorage>)> {

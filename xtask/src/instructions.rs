@@ -54,7 +54,7 @@ pub fn run(sh: &Shell, renew: bool) -> Result<()> {
     let text = sh.read_file(BASELINE).with_context(|| format!("no baseline; `{RENEW}` makes one"))?;
     let baseline = serde_json::from_str(&text).context(BASELINE)?;
     let (said, losses) = compare(&baseline, &counted);
-    print!("{said}");
+    println!("{said}");
     if losses.is_empty() {
         return Ok(());
     }
@@ -97,22 +97,22 @@ fn made_with(sh: &Shell, program: &PathBuf) -> Result<BTreeMap<String, String>> 
 fn compare(baseline: &Baseline, counted: &Baseline) -> (String, Vec<String>) {
     let is_same = baseline.made_with == counted.made_with;
     let tolerance = if is_same { TOLERANCE } else { TOLERANCE_ELSEWHERE };
-    let mut said = String::new();
+    let mut said = Vec::new();
     if !is_same {
-        said += &format!(
-            "The baseline is of another set-up, so only losses of more than {:.0} % fail here, and not of more than {:.0} %:\n",
+        said.push(format!(
+            "The baseline is of another set-up, so only losses of more than {:.0} % fail here, and not of more than {:.0} %:",
             tolerance * 100.0,
             TOLERANCE * 100.0
-        );
+        ));
         for (name, here) in &counted.made_with {
             let there = baseline.made_with.get(name).map_or("unknown", String::as_str);
             if there != here {
-                said += &format!("  {name}: {there} there, {here} here\n");
+                said.push(format!("  {name}: {there} there, {here} here"));
             }
         }
-        said += &format!(
-            "`{RENEW}` makes one for this set-up, from a state of the source that is known to be good.\n"
-        );
+        said.push(format!(
+            "`{RENEW}` makes one for this set-up, from a state of the source that is known to be good."
+        ));
     }
     let mut losses = Vec::new();
     for (path, now) in &counted.instructions {
@@ -121,17 +121,17 @@ fn compare(baseline: &Baseline, counted: &Baseline) -> (String, Vec<String>) {
             continue;
         };
         let change = ratio(*now, *then) - 1.0;
-        said += &format!("{path}: {now} instructions, {:+.1} %\n", change * 100.0);
+        said.push(format!("{path}: {now} instructions, {:+.1} %", change * 100.0));
         if change > tolerance {
             losses.push(format!("{path} takes {:.1} % more instructions than it did", change * 100.0));
         }
         if change < -TOLERANCE && is_same {
-            said += &format!("  `{RENEW}` keeps what was won\n");
+            said.push(format!("  `{RENEW}` keeps what was won"));
         }
     }
     let gone = baseline.instructions.keys().filter(|path| !counted.instructions.contains_key(*path));
     losses.extend(gone.map(|path| format!("{path} is in the baseline and was not counted")));
-    (said, losses)
+    (said.join("\n"), losses)
 }
 
 #[allow(clippy::cast_precision_loss)] // Counts are far below 2^52.

@@ -9,8 +9,8 @@ pub fn results() -> Results {
         .replace('\n', "");
     let mut text = setting + "\n";
     let mut add = |engine: &str, case: &str, measures: &str| {
-        text += &format!(r#"{{"case":"{case}","engine":"{engine}","round":1,"outcome":{{{measures}}}}}"#);
-        text.push('\n');
+        let line = format!(r#"{{"case":"{case}","engine":"{engine}","round":1,"outcome":{{{measures}}}}}"#);
+        text.extend([&line, "\n"]);
     };
     for per_second in [20_000, 30_000, 40_000] {
         let measures = format!(r#""measured":{{"per_second":{per_second},"bytes_written_per_put":4096}}"#);

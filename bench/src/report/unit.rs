@@ -30,7 +30,7 @@ pub fn three_digits(value: f64) -> String {
     let digits = match value.abs() {
         small if small >= 99.95 => 0,
         small if small >= 9.995 => 1,
-        small if small == 0.0 => 0,
+        0.0 => 0,
         small if small >= 0.0995 => 2,
         _ => 4,
     };
