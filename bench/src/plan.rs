@@ -56,9 +56,11 @@ impl Plan {
         Self { alone: alone(is_quick), on_databases: on_databases.collect(), documents, tail }
     }
 
-    /// Keeps the cases whose name contains `part`, and what they need before them.
+    /// Keeps the case with this name, or else all whose names contain it, and what they need before them.
     pub fn keep(&mut self, part: &str) {
-        let is_wanted = |case: &Case| case.name.contains(part);
+        let on_databases = self.on_databases.iter().flat_map(|group| &group.cases);
+        let is_name = self.alone.iter().chain(on_databases).any(|case| case.name == part);
+        let is_wanted = |case: &Case| if is_name { case.name == part } else { case.name.contains(part) };
         self.alone.retain(is_wanted);
         for group in &mut self.on_databases {
             let last = group.cases.iter().rposition(is_wanted).map_or(0, |last| last + 1);
@@ -153,8 +155,8 @@ mod tests {
             names(&plan)
         };
         assert_eq!(kept("churn"), ["churn"]);
-        assert_eq!(kept("scan/20000"), ["load/20000", "scan/20000"]);
-        assert_eq!(kept("killed/2000").first().unwrap(), "load/2000");
+        assert_eq!(kept("scan/2000"), ["load/2000", "scan/2000"]);
+        assert_eq!(kept("scan"), ["load/2000", "scan/2000", "load/20000", "scan/20000"]);
         assert_eq!(kept("killed/20000"), ["load/20000", "die/20000", "killed/20000"]);
         assert!(kept("no such thing").is_empty());
     }

@@ -46,7 +46,9 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if name == "--list" {
-        PATHS.iter().for_each(|(name, _)| println!("{name}"));
+        for (name, _) in PATHS {
+            println!("{name}");
+        }
         return ExitCode::SUCCESS;
     }
     let path = PATHS.iter().find(|(known, _)| *known == name).map(|(_, path)| path);

@@ -11,6 +11,7 @@ const MANIFEST: &str = "bench/Cargo.toml";
 const PAGE: &str = "docs/benchmarks.md";
 
 #[derive(Args)]
+#[allow(clippy::struct_excessive_bools)] // One for each flag.
 pub struct BenchArgs {
     /// Small sizes and short times, under three minutes: only to see that everything works
     #[arg(long)]

@@ -14,10 +14,10 @@ use xshell::{Shell, cmd};
 
 const BASELINE: &str = "benches/instructions/baseline.json";
 const RENEW: &str = "cargo xtask instructions --renew";
-/// So much more than in the baseline is a failure, where everything that counts is the same.
-const TOLERANCE: f64 = 0.05;
+/// So many per cent more than in the baseline are a failure, where everything that counts is the same.
+const TOLERANCE: u64 = 5;
 /// And where it is not.
-const TOLERANCE_ELSEWHERE: f64 = 0.25;
+const TOLERANCE_ELSEWHERE: u64 = 25;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Baseline {
@@ -100,9 +100,8 @@ fn compare(baseline: &Baseline, counted: &Baseline) -> (String, Vec<String>) {
     let mut said = Vec::new();
     if !is_same {
         said.push(format!(
-            "The baseline is of another set-up, so only losses of more than {:.0} % fail here, and not of more than {:.0} %:",
-            tolerance * 100.0,
-            TOLERANCE * 100.0
+            "The baseline is of another set-up, so only losses of more than {tolerance} % fail here, and not those of more \
+             than {TOLERANCE} %:"
         ));
         for (name, here) in &counted.made_with {
             let there = baseline.made_with.get(name).map_or("unknown", String::as_str);
@@ -120,12 +119,12 @@ fn compare(baseline: &Baseline, counted: &Baseline) -> (String, Vec<String>) {
             losses.push(format!("{path} is not in the baseline"));
             continue;
         };
-        let change = ratio(*now, *then) - 1.0;
-        said.push(format!("{path}: {now} instructions, {:+.1} %", change * 100.0));
-        if change > tolerance {
-            losses.push(format!("{path} takes {:.1} % more instructions than it did", change * 100.0));
+        let change = percent(*now, *then);
+        said.push(format!("{path}: {now} instructions, {change:+.1} %"));
+        if now * 100 > then * (100 + tolerance) {
+            losses.push(format!("{path} takes {change:.1} % more instructions than it did"));
         }
-        if change < -TOLERANCE && is_same {
+        if now * 100 < then * (100 - TOLERANCE) && is_same {
             said.push(format!("  `{RENEW}` keeps what was won"));
         }
     }
@@ -135,8 +134,8 @@ fn compare(baseline: &Baseline, counted: &Baseline) -> (String, Vec<String>) {
 }
 
 #[allow(clippy::cast_precision_loss)] // Counts are far below 2^52.
-fn ratio(now: u64, then: u64) -> f64 {
-    now as f64 / then.max(1) as f64
+fn percent(now: u64, then: u64) -> f64 {
+    (now as f64 / then.max(1) as f64 - 1.0) * 100.0
 }
 
 #[cfg(test)]
