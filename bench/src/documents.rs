@@ -40,7 +40,8 @@ fn document(random: &mut Rng, bytes: usize) -> String {
     if bytes >= 200 {
         let _ = write!(
             text,
-            ",\"age\":{},\"active\":{},\"score\":{:.4},\"created\":\"2026-{:02}-{:02}T{:02}:{:02}:00Z\",\"city\":\"{}\"",
+            ",\"age\":{},\"active\":{},\"score\":{:.4},\
+             \"created\":\"2026-{:02}-{:02}T{:02}:{:02}:00Z\",\"city\":\"{}\"",
             random.u32(18..90),
             random.bool(),
             random.f64() * 100.0,

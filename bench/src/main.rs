@@ -1,7 +1,8 @@
 //! Pumice beside other embedded databases, and beside the most that the disk gives: `cargo xtask bench` runs it.
 //!
-//! To read it, begin with `plan` (what is run), then `workload` (how it is measured) and `engine` (on what). `run` starts
-//! a process for each piece of work, `results` are its JSON lines, and `report` makes docs/benchmarks.md of them.
+//! To read it, begin with `plan` (what is run), then `workload` (how it is measured) and `engine` (on what). `run`
+//! starts a process for each piece of work, `results` are its JSON lines, and `report` makes docs/benchmarks.md of
+//! them.
 
 mod documents;
 mod engine;

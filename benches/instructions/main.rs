@@ -1,7 +1,7 @@
 //! One hot path of the engine, on a storage in memory, or only what must be there before it.
 //!
-//! `cargo xtask instructions` runs each path both ways under callgrind; the difference is what the path itself takes, on
-//! all threads. Clock and randomness are fixed, so that a count comes out the same again.
+//! `cargo xtask instructions` runs each path both ways under callgrind; the difference is what the path itself takes,
+//! on all threads. Clock and randomness are fixed, so that a count comes out the same again.
 
 use pumice::blocking::{Collection, Db};
 use pumice::{Durability, Environment, MemoryStorage, Options};
@@ -102,9 +102,9 @@ fn key(n: u32) -> String {
 
 fn document(n: u32) -> String {
     format!(
-        "{{\"id\":{n},\"name\":\"Ada {n}\",\"email\":\"ada.{n}@example.com\",\"active\":{},\"score\":{}.25,\"tags\":[\"basalt\",\
-         \"slate\"],\"notes\":\"granite basalt obsidian tuff gneiss marble slate chalk pumice granite basalt obsidian tuff \
-         gneiss marble slate chalk\"}}",
+        "{{\"id\":{n},\"name\":\"Ada {n}\",\"email\":\"ada.{n}@example.com\",\"active\":{},\"score\":{}.25,\
+         \"tags\":[\"basalt\",\"slate\"],\"notes\":\"granite basalt obsidian tuff gneiss marble slate chalk pumice \
+         granite basalt obsidian tuff gneiss marble slate chalk\"}}",
         n.is_multiple_of(2),
         n % 100
     )

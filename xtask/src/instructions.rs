@@ -2,7 +2,8 @@
 //!
 //! Instructions and not time, for they come out the same on a busy machine. Between machines they differ a little: with
 //! the compiler, the C library, valgrind, and what the processor can do. The baseline says which it is of; on others a
-//! smaller loss cannot be told from the difference, so there the check is coarser. It says so, and never passes without counting.
+//! smaller loss cannot be told from the difference, so there the check is coarser. It says so, and never passes without
+//! counting.
 
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
@@ -100,8 +101,8 @@ fn compare(baseline: &Baseline, counted: &Baseline) -> (String, Vec<String>) {
     let mut said = Vec::new();
     if !is_same {
         said.push(format!(
-            "The baseline is of another set-up, so only losses of more than {tolerance} % fail here, and not those of more \
-             than {TOLERANCE} %:"
+            "The baseline is of another set-up, so only losses of more than {tolerance} % fail here, and not those of \
+             more than {TOLERANCE} %:"
         ));
         for (name, here) in &counted.made_with {
             let there = baseline.made_with.get(name).map_or("unknown", String::as_str);

@@ -70,8 +70,8 @@ enum Command {
     },
     /// Measures Pumice beside other engines, and writes the figures into docs/benchmarks.md
     ///
-    /// Needs Linux, a C compiler and about half an hour in which nothing else runs on the machine. As root it can empty the
-    /// page cache for the cold openings.
+    /// Needs Linux, a C compiler and about half an hour in which nothing else runs on the machine. As root it can empty
+    /// the page cache for the cold openings.
     Bench(bench::BenchArgs),
     /// Counts the instructions of the engine's hot paths, and fails where they take more than they did
     ///

@@ -1,5 +1,5 @@
-//! `SQLite`: one table `WITHOUT ROWID`, WAL, a cache of 64 MiB and a memory map of 4 GiB; `synchronous=FULL` when durable
-//! and `NORMAL` otherwise. Writers share one connection, so that none waits for a busy database.
+//! `SQLite`: one table `WITHOUT ROWID`, WAL, a cache of 64 MiB and a memory map of 4 GiB; `synchronous=FULL` when
+//! durable and `NORMAL` otherwise. Writers share one connection, so that none waits for a busy database.
 
 use super::{Documents, Durability, Engine, Reader};
 use anyhow::{Result, anyhow};

@@ -10,9 +10,11 @@ use std::fmt::Write;
 /// When a plot cannot be drawn.
 pub fn page(results: &Results) -> Result<String> {
     let mut text = String::from(
-        "# Benchmarks\n\n<!-- `cargo xtask bench` writes this page and its plots anew; a change made by hand would be lost. -->\n\n\
-         Pumice beside other embedded databases, and beside the limit: an append-only file with a checksum for each record and \
-         no index. All get the same documents, the same threads and the same durability, in one run on one machine.\n\n",
+        "# Benchmarks\n\n<!-- `cargo xtask bench` writes this page and its plots anew; a change made \
+         by hand would be lost. -->\n\nPumice beside other embedded databases, and beside the limit: \
+         an append-only file with a checksum for each record \
+         and no index. All get the same documents, the same threads and the same durability, in one run on one \
+         machine.\n\n",
     );
     warnings(&mut text, results)?;
     setting(&mut text, results)?;
@@ -22,7 +24,8 @@ pub fn page(results: &Results) -> Result<String> {
         write!(text, "\n**{}**\n\n![{}](benchmarks/{})\n", plot.title, plot.title, plot.file)?;
     }
     text.push_str(
-        "\n## All figures\n\nThe median of all rounds, and half the distance between the lowest and the highest of them.\n",
+        "\n## All figures\n\nThe median of all rounds, and half the distance between the lowest and the \
+         highest of them.\n",
     );
     text.push_str(&tables::all(results));
     text.push('\n');
@@ -34,16 +37,16 @@ fn warnings(text: &mut String, results: &Results) -> Result<()> {
     if results.setting.is_quick {
         writeln!(
             text,
-            "> **A quick run.** Small databases and short times show only that everything works. The figures say little, the \
-             targets are for larger databases and so not judged, and no conclusion should be drawn.\n"
+            "> **A quick run.** Small databases and short times show only that everything works. The figures say \
+             little, the targets are for larger databases and so not judged, and no conclusion should be drawn.\n"
         )?;
     }
     let load = results.setting.machine.load;
     if load > 1.0 {
         writeln!(
             text,
-            "> **The machine was busy.** Its load was {load} when the run began, so something else ran beside it and is in \
-             the figures.\n"
+            "> **The machine was busy.** Its load was {load} when the run began, so something else ran beside it and \
+             is in the figures.\n"
         )?;
     }
     let cold = format!("open-cold/{}", results.setting.documents);
@@ -51,8 +54,8 @@ fn warnings(text: &mut String, results: &Results) -> Result<()> {
     if kinds.iter().any(|kind| results.median(*kind, &cold, "dropped_caches") == Some(0.0)) {
         writeln!(
             text,
-            "> **Not wholly cold.** The run was not allowed to drop the system's caches, so only the contents of files were taken \
-             out of them for the cold openings, and what the system knows of directories stayed.\n"
+            "> **Not wholly cold.** The run was not allowed to drop the system's caches, so only the contents of files \
+             were taken out of them for the cold openings, and what the system knows of directories stayed.\n"
         )?;
     }
     Ok(())
@@ -84,9 +87,9 @@ fn targets(text: &mut String, results: &Results) -> Result<()> {
     let documents = tables::count(results.setting.documents);
     writeln!(
         text,
-        "## Targets\n\nA ratio above 1 is good for Pumice, for rates and for times alike. Only ratios within one run mean \
-         something, and one between 0.8 and 1.2 is a tie. The database has {documents} documents; the killed process had \
-         written {} more.\n",
+        "## Targets\n\nA ratio above 1 is good for Pumice, for rates and for times alike. Only ratios within one run \
+         mean something, and one between 0.8 and 1.2 is a tie. The database has {documents} documents; the killed \
+         process had written {} more.\n",
         tables::count(results.setting.tail),
     )?;
     writeln!(
@@ -129,7 +132,8 @@ mod tests {
         let text = page(&results()).unwrap();
         for part in [
             "Of 2026-01-02, on P (2 cores, 8.00 GB of memory)",
-            "| durable put, 1 writer | 30.0 k/s ±33 % | fjall 40.0 k/s | 0.75 | 60.0 k/s | 0.50 | ≥ 1 × best other | **missed**: 0.75 of it |",
+            "| durable put, 1 writer | 30.0 k/s ±33 % | fjall 40.0 k/s | 0.75 | 60.0 k/s | 0.50 | ≥ 1 × best other |",
+            "| **missed**: 0.75 of it |",
             "![Pumice against the best of the others](benchmarks/ratios.svg)",
             "## How it is measured",
         ] {
