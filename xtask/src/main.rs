@@ -7,6 +7,7 @@ mod bench;
 mod cities;
 mod demo;
 mod fuzz;
+mod instructions;
 mod mutants;
 mod package;
 mod reliability;
@@ -35,7 +36,7 @@ enum Command {
     Cities,
     /// Runs everything that must hold before a change goes in, up to the first failure
     Test {
-        /// Leave out a step that needs root or strace; may be given several times
+        /// Leave out a step that needs root, strace or valgrind; may be given several times
         #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(test::optional_steps()))]
         leave_out: Vec<String>,
     },
@@ -67,11 +68,18 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Measures the engine
-    Bench {
-        /// Handed to the benchmark, such as a part of the name of the ones to run
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
+    /// Measures Pumice beside other engines, and writes the figures into docs/benchmarks.md
+    ///
+    /// Needs Linux, a C compiler and about half an hour in which nothing else runs on the machine. As root it can empty
+    /// the page cache for the cold openings.
+    Bench(bench::BenchArgs),
+    /// Counts the instructions of the engine's hot paths, and fails where they take more than they did
+    ///
+    /// Needs valgrind. `cargo xtask test` does it too.
+    Instructions {
+        /// Take the counts over as those to compare with
+        #[arg(long)]
+        renew: bool,
     },
     /// Runs the tests in release with `PUMICE_SOAK=1`
     ///
@@ -95,7 +103,8 @@ fn run() -> Result<ExitCode> {
         Command::Cities => cities::run(&sh)?,
         Command::Test { leave_out } => return test::run(&sh, &leave_out),
         Command::Package => package::run(&sh)?,
-        Command::Bench { args } => bench::run(&sh, &args)?,
+        Command::Bench(args) => bench::run(&sh, &args)?,
+        Command::Instructions { renew } => instructions::run(&sh, renew)?,
         Command::Fuzz { seconds } => fuzz::run(&sh, fuzz::Effort::Seconds(seconds))?,
         Command::Mutants { args } => mutants::run(&sh, &args)?,
         Command::Reliability { page_only: true } => reliability::write_page(&sh)?,

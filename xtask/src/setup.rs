@@ -85,6 +85,11 @@ pub fn system_tools(sh: &Shell) -> Result<()> {
     debian_packages(sh, SYSTEM_TOOLS)
 }
 
+/// What counts instructions.
+pub fn valgrind(sh: &Shell) -> Result<()> {
+    debian_packages(sh, &[("valgrind", "valgrind")])
+}
+
 /// Programs, each with Debian's package of it, from apt unless they are there.
 fn debian_packages(sh: &Shell, tools: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<_> = tools.iter().filter(|(tool, _)| !is_on_path(tool)).collect();

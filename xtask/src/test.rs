@@ -5,7 +5,7 @@ mod platform_table;
 mod watchdog;
 
 use crate::fuzz::{self, Effort};
-use crate::{package, setup};
+use crate::{instructions, package, setup};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use xshell::{Shell, cmd};
 
 struct Step {
     name: &'static str,
-    /// The name by which a user may leave it out: only what needs root or strace has one.
+    /// The name by which a user may leave it out: only what needs root, strace or valgrind has one.
     optional: Option<&'static str>,
     run: fn(&Shell) -> Result<()>,
 }
@@ -55,6 +55,8 @@ const STEPS: &[Step] = &[
     step("orders of events, with the model checker", interleavings),
     step("wasm in a real browser", wasm_in_a_browser),
     step("fuzzing, for a moment", |sh| fuzz::run(sh, Effort::Fixed)),
+    optional("instructions of the hot paths", "instructions", |sh| instructions::run(sh, false)),
+    step("the benchmark's harness", benchmark),
     step("documentation", |sh| {
         Ok(cmd!(sh, "cargo doc --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),
@@ -104,6 +106,16 @@ fn real_moltendb(sh: &Shell) -> Result<()> {
     let clippy = ["clippy", "--manifest-path", manifest, "--tests", "--target-dir"];
     cmd!(sh, "cargo {clippy...} {target} -- -D warnings").run()?;
     Ok(cmd!(sh, "cargo test --manifest-path {manifest} --target-dir {target}").run()?)
+}
+
+/// The harness that measures has a lock file of its own, for its many engines.
+fn benchmark(sh: &Shell) -> Result<()> {
+    let manifest = "bench/Cargo.toml";
+    let target = setup::target_dir(sh)?;
+    cmd!(sh, "cargo fmt --manifest-path {manifest} --check").run()?;
+    let clippy = ["clippy", "--locked", "--manifest-path", manifest, "--all-targets", "--target-dir"];
+    cmd!(sh, "cargo {clippy...} {target} -- -D warnings").run()?;
+    Ok(cmd!(sh, "cargo test --locked --manifest-path {manifest} --target-dir {target}").run()?)
 }
 
 /// Builds it, installs it into applications and runs those in Chromium.
