@@ -61,12 +61,16 @@ fn write(
     goes_on: impl Fn() -> bool,
 ) -> Result<Latencies> {
     let mut latencies = Latencies::default();
-    while goes_on() {
+    // At least one, however late the thread comes to run.
+    loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
         let key = key(scattered(n, KEYS));
         let start = Instant::now();
         engine.put(&key, pool.get(n))?;
         latencies.add(start.elapsed());
+        if !goes_on() {
+            break;
+        }
     }
     Ok(latencies)
 }
