@@ -22,8 +22,7 @@ pub(super) async fn scan<S: Storage>(inner: &S, sealing: &Sealing, name: &str) -
     let header = inner.read_at(name, 0, HEADER).await?;
     let Some(file) = sealing.open_header(name, &header) else {
         // Its making ends with the sync of the header, before which nothing stands behind it.
-        let behind = inner.read_at(name, HEADER as u64, usize::MAX).await?;
-        if behind.iter().all(|byte| *byte == 0) {
+        if only_zeros(inner, name, HEADER as u64).await? {
             return Ok(None);
         }
         let message = "the file's header does not open: it is damaged, or the file is another database's, or had another name; \
@@ -33,6 +32,20 @@ pub(super) async fn scan<S: Storage>(inner: &S, sealing: &Sealing, name: &str) -
     let mut extents = Extents::new(file);
     go_on(inner, sealing, name, &mut extents).await?;
     Ok(Some(extents))
+}
+
+/// Whether the file has nothing but zeros from `position` on, if anything.
+async fn only_zeros<S: Storage>(inner: &S, name: &str, mut position: u64) -> Result<bool> {
+    loop {
+        let bytes = inner.read_at(name, position, WINDOW).await?;
+        if bytes.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        position += bytes.len() as u64;
+    }
 }
 
 /// Takes in what was written since.
