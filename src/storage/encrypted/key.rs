@@ -21,8 +21,8 @@ const TAG: usize = 16;
 
 /// What a new passphrase costs: 64 MiB and three passes, some tenths of a second.
 const COST: Cost = Cost { memory_kib: 64 << 10, passes: 3 };
-/// What a file may ask for, so that a foreign one takes neither all memory nor hours.
-const MOST: Cost = Cost { memory_kib: 1 << 20, passes: 16 };
+/// What a file may ask for, so that a foreign one takes neither all memory nor minutes.
+const MOST: Cost = Cost { memory_kib: 256 << 10, passes: 8 };
 /// A key file is far smaller.
 const MAX_FILE: u64 = 4096;
 
