@@ -73,8 +73,8 @@ impl Db<KeyedDiskStorage> {
     /// Has `key` open the database from now on, and no other; see [`EncryptedStorage::change_key`].
     ///
     /// # Errors
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when the database is not encrypted, and when the storage fails; then the old
-    /// key goes on to open it.
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when the database is not encrypted, and as for
+    /// [`EncryptedStorage::change_key`].
     pub fn change_key(&self, key: &Key) -> Result<()> {
         match &*self.0.core().storage {
             KeyedDiskStorage::Encrypted(storage) => block_on(storage.change_key(key)),
@@ -90,7 +90,7 @@ impl<S: Storage> Db<EncryptedStorage<S>> {
     /// Has `key` open the database from now on, and no other; see [`EncryptedStorage::change_key`].
     ///
     /// # Errors
-    /// When the storage fails; then the old key goes on to open it.
+    /// As for [`EncryptedStorage::change_key`].
     pub fn change_key(&self, key: &Key) -> Result<()> {
         block_on(self.0.change_key(key))
     }
@@ -100,7 +100,7 @@ impl<S: Storage> crate::Db<EncryptedStorage<S>> {
     /// Has `key` open the database from now on, and no other; see [`EncryptedStorage::change_key`].
     ///
     /// # Errors
-    /// When the storage fails; then the old key goes on to open it.
+    /// As for [`EncryptedStorage::change_key`].
     pub async fn change_key(&self, key: &Key) -> Result<()> {
         self.core().storage.change_key(key).await
     }

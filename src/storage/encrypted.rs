@@ -8,6 +8,7 @@ mod extents;
 mod key;
 mod opening;
 mod scan;
+mod sealer;
 mod sealing;
 
 use super::{Storage, validate_name};
@@ -18,8 +19,9 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 use extents::{Extent, Extents, run};
 use key::DataKey;
 pub use key::Key;
-use opening::{open_key, put_key};
+use opening::{open_key, remove_all, write_next};
 use scan::{go_on, scan};
+pub use sealer::Sealer;
 use sealing::{FileId, MAX_FRAME, OVERHEAD, Prefix, Sealing};
 use std::collections::HashMap;
 use std::fmt;
@@ -58,32 +60,29 @@ pub struct EncryptedStorage<S> {
     sealing: Sealing,
     random: Arc<dyn Environment>,
     files: Mutex<HashMap<String, Known>>,
+    /// A call changes the key.
+    changing: AtomicBool,
     closed: AtomicBool,
 }
 
-/// What makes copies of an encrypted storage's files in another place, which the same key opens. See [`Storage::sealer`].
-#[allow(dead_code)] // A browser makes no backups.
-pub struct Sealer {
-    data: DataKey,
-    key_file: Vec<u8>,
-}
+/// While it is there, no other call changes the key.
+struct Changing<'a>(&'a AtomicBool);
 
-#[allow(dead_code)] // A browser makes no backups.
-impl Sealer {
-    /// `inner`, with its files under the same key of the database. It gets no key file.
-    pub(crate) fn seal<S: Storage>(&self, inner: S) -> EncryptedStorage<S> {
-        EncryptedStorage::new(inner, self.data.clone(), Vec::new())
-    }
-
-    /// Has the same key open `to` on its own. What is there must be under the same key of the database.
-    pub(crate) async fn put_key<S: Storage>(&self, to: &EncryptedStorage<S>) -> Result<()> {
-        put_key(&to.inner, &self.key_file).await
+impl<'a> Changing<'a> {
+    fn begin(changing: &'a AtomicBool) -> Result<Self> {
+        if changing.swap(true, Ordering::AcqRel) {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                "another call changes the key; try again when it is done",
+            ));
+        }
+        Ok(Self(changing))
     }
 }
 
-impl fmt::Debug for Sealer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sealer")
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -125,6 +124,7 @@ impl<S: Storage> EncryptedStorage<S> {
             sealing,
             random,
             files: Mutex::default(),
+            changing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         }
     }
@@ -135,13 +135,33 @@ impl<S: Storage> EncryptedStorage<S> {
     /// Killed in the midst of it, one of the two opens it.
     ///
     /// # Errors
-    /// When the storage fails; then the old key goes on to open it.
+    /// [`Busy`](ErrorKind::Busy) while another call changes it, and when the storage fails. Then the old key goes on to
+    /// open the database, unless the message says otherwise.
     pub async fn change_key(&self, key: &Key) -> Result<()> {
         self.check_open()?;
+        let _changing = Changing::begin(&self.changing)?;
         let content = key::wrap(&self.data, key, &*self.random)?;
-        put_key(&self.inner, &content).await?;
+        let old = key::generations(&self.inner).await?;
+        write_next(&self.inner, &content, &old).await?;
         *self.key_file.lock().unwrap_or_else(PoisonError::into_inner) = content;
-        Ok(())
+        remove_all(&self.inner, &old).await.map_err(|error| {
+            let message = format!(
+                "the new key opens the database, but the old key's file could not be removed: {error}; \
+                 open it again to have that done"
+            );
+            Error::new(error.kind(), message)
+        })
+    }
+
+    /// Whether any file is there that the key of the database opens.
+    #[allow(dead_code)] // A browser makes no backups.
+    async fn has_files(&self) -> Result<bool> {
+        for name in self.list().await? {
+            if self.learn(&name).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn check_open(&self) -> Result<()> {
@@ -441,7 +461,7 @@ impl<S: Storage> Storage for EncryptedStorage<S> {
 
     fn sealer(&self) -> Option<Sealer> {
         let key_file = self.key_file.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Some(Sealer { data: self.data.clone(), key_file })
+        Some(Sealer::new(self.data.clone(), key_file))
     }
 }
 

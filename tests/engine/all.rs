@@ -22,6 +22,8 @@ mod golden;
 mod history;
 mod importing;
 mod interrupted;
+#[cfg(feature = "encryption")]
+mod keys;
 mod log_lines;
 mod losses;
 mod model;

@@ -2,7 +2,7 @@
 //! workload fails in turn, once or from then on, with nothing done, with a part of the bytes written, or with all of
 //! it done and a failure reported all the same.
 
-mod fault;
+pub mod fault;
 mod importing;
 mod opening;
 mod told;

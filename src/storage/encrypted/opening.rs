@@ -15,7 +15,7 @@ pub(super) async fn open_key<S: Storage>(
     let names = inner.list().await?;
     let generations = key::generations(inner).await?;
     let mut torn = Vec::new();
-    for (at, generation) in generations.iter().enumerate() {
+    for generation in &generations {
         let name = file_name(*generation);
         let content = key::read(inner, &name).await?;
         if !key::is_whole(&content) {
@@ -23,11 +23,10 @@ pub(super) async fn open_key<S: Storage>(
             continue;
         }
         let data = key::unwrap(&content, &name, key)?;
-        let others = torn.into_iter().chain(generations.iter().skip(at + 1).map(|old| file_name(*old)));
-        settle(inner, &name, others).await?;
+        settle(inner, &content, &generations, has_files(&names)).await?;
         return Ok((data, content));
     }
-    if names.iter().any(|name| parse_key_file_name(name).is_none()) {
+    if has_files(&names) {
         return Err(match torn.into_iter().next() {
             Some(name) => Error::corrupt(
                 name,
@@ -40,51 +39,69 @@ pub(super) async fn open_key<S: Storage>(
         });
     }
     let data = DataKey::new(random)?;
-    let name = file_name(generations.first().copied().unwrap_or(0).saturating_add(1));
     let content = key::wrap(&data, key, random)?;
-    key::write(inner, &name, &content).await.map_err(|error| match error.kind() {
+    write_next(inner, &content, &generations).await.map_err(|error| match error.kind() {
         ErrorKind::ReadOnly => {
             Error::new(ErrorKind::NotFound, "there is no database to read; open it for writing to make one")
         }
         _ => error,
     })?;
-    settle(inner, &name, torn.into_iter()).await?;
+    remove_all(inner, &generations).await?;
     Ok((data, content))
 }
 
-/// Makes the key file that counts durable, for a process may have been killed before its sync, and then removes what an
-/// interrupted change of the key has left beside it. A handle that only reads leaves both to others.
-async fn settle<S: Storage>(inner: &S, counts: &str, others: impl Iterator<Item = String>) -> Result<()> {
-    let settled = async {
-        inner.sync(counts).await?;
-        for name in others {
-            inner.remove(&name).await?;
-        }
-        Result::Ok(())
+fn has_files(names: &[String]) -> bool {
+    names.iter().any(|name| parse_key_file_name(name).is_none())
+}
+
+/// Has the key file that counts, whose content this is, on the medium, and removes what an interrupted change of the
+/// key has left beside it. A handle that only reads leaves both to others.
+async fn settle<S: Storage>(inner: &S, content: &[u8], generations: &[u32], in_use: bool) -> Result<()> {
+    let settled = match generations {
+        // Nothing else is written, and no other one removed, before it is on the medium.
+        [only] if in_use => inner.sync(&file_name(*only)).await,
+        // Where its sync has failed it may be in the system's cache only: it reads as it should, and another sync
+        // does nothing.
+        _ => match write_next(inner, content, generations).await {
+            Ok(()) => remove_all(inner, generations).await,
+            failed => failed,
+        },
     };
-    match settled.await {
+    match settled {
         Err(error) if error.kind() == ErrorKind::ReadOnly => Ok(()),
         settled => settled,
     }
 }
 
-/// Makes `content` the key file that counts.
-pub(super) async fn put_key<S: Storage>(inner: &S, content: &[u8]) -> Result<()> {
-    let there = key::generations(inner).await?;
-    if let Some(newest) = there.first()
-        && key::read(inner, &file_name(*newest)).await? == content
-    {
-        return Ok(());
+/// Makes `content` the key file that counts, beside those of `generations`, which are all there are.
+pub(super) async fn write_next<S: Storage>(inner: &S, content: &[u8], generations: &[u32]) -> Result<()> {
+    let Some(next) = generations.first().copied().unwrap_or(0).checked_add(1) else {
+        let message = "the key file has the last number there is; rename it to `encryption.1.key`";
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    };
+    let name = file_name(next);
+    let Err(error) = key::write(inner, &name, content).await else { return Ok(()) };
+    // A whole one would count.
+    match inner.remove(&name).await {
+        Ok(()) => Err(error),
+        Err(kept) if matches!(kept.kind(), ErrorKind::NotFound | ErrorKind::ReadOnly) => Err(error),
+        Err(_) => {
+            let message = format!(
+                "{error}; nor could what was written of the key file be removed, so either key may open the database: \
+                 keep both"
+            );
+            Err(Error::new(error.kind(), message))
+        }
     }
-    let name = file_name(there.first().copied().unwrap_or(0).saturating_add(1));
-    let written = key::write(inner, &name, content).await;
-    if written.is_err() {
-        // A whole one would count.
-        inner.remove(&name).await?;
-    }
-    written?;
-    for old in there {
-        inner.remove(&file_name(old)).await?;
+}
+
+/// Removes the key files of `generations`, behind which there is another one that counts.
+pub(super) async fn remove_all<S: Storage>(inner: &S, generations: &[u32]) -> Result<()> {
+    for generation in generations {
+        match inner.remove(&file_name(*generation)).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
     Ok(())
 }
