@@ -2,6 +2,8 @@
 //! workload fails in turn, once or from then on, with nothing done, with a part of the bytes written, or with all of
 //! it done and a failure reported all the same.
 
+#[cfg(feature = "encryption")]
+mod encrypted;
 pub mod fault;
 mod importing;
 mod opening;

@@ -7,7 +7,7 @@ use super::{any, figures, run, soak};
 use crate::support::hooked::{Hooked, Op, Part};
 use crate::support::page_cache::PageCache;
 use pumice::blocking::Db;
-use pumice::{ErrorKind, Options};
+use pumice::{ErrorKind, Options, Result, Storage};
 use std::sync::Arc;
 
 /// What processes left that failed at one call or another, with what they were told.
@@ -30,9 +30,9 @@ fn left_behind() -> Vec<(PageCache, Told)> {
     unreachable!("every workload ends")
 }
 
-/// Opens, writes, compacts and closes. Whatever is acknowledged makes what was found certain.
-fn use_again(storage: PageCache, fault: &Arc<Fault>, told: &mut Told) {
-    let db = match Db::open_with(Hooked::new(storage, fault), Options::new().compact_at(None)) {
+/// Writes, compacts and closes what was opened. Whatever is acknowledged makes what was found certain.
+pub fn use_again<S: Storage>(opened: Result<Db<S>>, fault: &Arc<Fault>, told: &mut Told) {
+    let db = match opened {
         Ok(db) => db,
         Err(error) => {
             assert!(fault.hit() && error.kind() == fault.kind(), "{error}");
@@ -59,7 +59,7 @@ fn use_again(storage: PageCache, fault: &Arc<Fault>, told: &mut Told) {
 }
 
 /// Says, when a check fails, where.
-struct Context<'a>(&'a str);
+pub struct Context<'a>(pub &'a str);
 
 impl Drop for Context<'_> {
     fn drop(&mut self) {
@@ -81,7 +81,8 @@ fn every_call_of_an_opening(counts: fn(Op, &str) -> bool) -> u64 {
             for at in 0.. {
                 let (cache, mut told) = (left.copy(), told.clone());
                 let fault = Fault::new(at, manner, counts, Some(cache.clone()));
-                use_again(cache.clone(), &fault, &mut told);
+                let storage = Hooked::new(cache.clone(), &fault);
+                use_again(Db::open_with(storage, Options::new().compact_at(None)), &fault, &mut told);
                 let context = format!("state {n}, {manner:?}, call {at}: {}", fault.met());
                 let _context = Context(&context);
                 let cut = cache.after_a_power_cut();
