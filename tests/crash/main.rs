@@ -30,7 +30,7 @@ use workload::{Driver, History, options};
 
 /// So many different states each workload is to have, if it has them at all.
 fn goal() -> u64 {
-    if std::env::var_os("PUMICE_SOAK").is_some() { 1_000_000 } else { 54_000 }
+    if support::effort::is_soak() { 1_000_000 } else { 54_000 }
 }
 
 fn explore(name: &str, seed: u64, body: fn(&mut Driver)) -> Tally {

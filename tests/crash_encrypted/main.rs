@@ -34,7 +34,7 @@ use workload::{Driver, History, options};
 
 /// So many different states each workload has at most.
 fn enough() -> u64 {
-    if std::env::var_os("PUMICE_SOAK").is_some() { 200_000 } else { 2_500 }
+    if support::effort::is_soak() { 200_000 } else { 2_500 }
 }
 
 fn explore(name: &str, body: fn(&mut Driver)) -> Tally {

@@ -6,7 +6,7 @@ use crate::check::Verdict;
 use crate::disk::{Disk, State};
 use crate::explore::hash;
 use crate::recording::{Effect, Opened, RecordingStorage, Remains};
-use crate::support::{block_on, figures};
+use crate::support::{block_on, effort, figures};
 use pumice::Storage;
 use std::collections::{BTreeMap, HashSet};
 
@@ -178,7 +178,7 @@ fn after_a_kill(
 
 #[test]
 fn what_the_storage_promised_survives_every_crash() {
-    let scripts = if std::env::var_os("PUMICE_SOAK").is_some() { 400 } else { 24 };
+    let scripts = if effort::is_soak() { 400 } else { 24 };
     let mut states = 0;
     for seed in 0..scripts {
         let mut chance = Chance::new(seed);

@@ -2,6 +2,7 @@
 
 use crate::chance::Chance;
 use crate::disk::Bytes;
+use crate::support::effort::is_soak;
 use std::sync::LazyLock;
 
 /// The smallest unit that a disk keeps or loses as a whole, and the unit of a page cache.
@@ -9,8 +10,7 @@ const BLOCKS: [usize; 2] = [512, 4096];
 /// A write of up to so many bytes is torn all over.
 const SHORT: usize = 700;
 /// It is torn at one in so many bytes, or at every one with `PUMICE_SOAK` set: `tests/crash` tears the same lines at every one.
-static STEP: LazyLock<usize> =
-    LazyLock::new(|| if std::env::var_os("PUMICE_SOAK").is_some() { 1 } else { 5 });
+static STEP: LazyLock<usize> = LazyLock::new(|| if is_soak() { 1 } else { 5 });
 /// So many changes since the last flush are told apart; of more, the first ones are lost or kept together.
 const REMEMBERED: usize = 12;
 

@@ -1,6 +1,7 @@
 //! Guards against an encrypted database that shows what it holds, opens with another key, or takes what somebody has changed.
 
 use crate::support::block_on;
+use crate::support::effort::is_soak;
 use pumice::blocking::{self, Db, encrypted};
 use pumice::{EncryptedStorage, ErrorKind, Key, MemoryStorage, Options, Result, Storage};
 use std::collections::BTreeMap;
@@ -175,7 +176,7 @@ fn key_files_hold_32_bytes_or_a_passphrase() {
 #[test]
 fn every_flipped_bit_and_every_cut_is_noticed() {
     let whole = files(&database(&key()));
-    let soak = std::env::var_os("PUMICE_SOAK").is_some();
+    let soak = is_soak();
     // Of an end mark only the name counts.
     for (name, bytes) in whole.iter().filter(|(name, _)| !name.ends_with(".end")) {
         let step = if soak { 1 } else { 1 + bytes.len() / 400 };

@@ -11,6 +11,7 @@ mod told;
 mod waiting;
 mod workload;
 
+use crate::support::effort::is_soak;
 use crate::support::figures;
 use crate::support::hooked::{Hooked, Op, Part};
 use crate::support::page_cache::PageCache;
@@ -54,10 +55,6 @@ fn every_call(
 
 fn any(_: Op, _: &str) -> bool {
     true
-}
-
-fn soak() -> bool {
-    std::env::var_os("PUMICE_SOAK").is_some()
 }
 
 fn in_memory(fault: &Arc<Fault>) {
@@ -167,7 +164,7 @@ fn on_disk<S: Storage>(open: fn(&std::path::Path) -> S) -> u64 {
     let mut points = 0;
     // In steps, for every run makes a directory and syncs; another step for each manner.
     for (manner, step) in manners().zip([7, 11, 13, 17, 19, 23, 29, 31, 37, 41]) {
-        points += every_call(if soak() { 1 } else { step }, manner, any, move |fault| {
+        points += every_call(if is_soak() { 1 } else { step }, manner, any, move |fault| {
             let dir = tempfile::tempdir().unwrap();
             let told = run(open(dir.path()), fault);
             check_after(|| open(dir.path()), &told);

@@ -1,6 +1,7 @@
 //! The database against a plain ordered map, over every native storage, for blocking and for asynchronous callers.
 
 use crate::support::block_on;
+use crate::support::effort::is_soak;
 use crate::support::medium::Medium;
 use crate::support::model::{Edited, Face, fill, run};
 use crate::support::steps::{Edit, Step, steps};
@@ -58,7 +59,7 @@ fn blocking<S: Storage>(open: impl Fn() -> S, steps: &[Step]) {
 
 /// Ten times as many with `PUMICE_SOAK` set, or as many as `PROPTEST_CASES` says.
 fn cases(count: u32) -> ProptestConfig {
-    let factor = if std::env::var_os("PUMICE_SOAK").is_some() { 10 } else { 1 };
+    let factor = if is_soak() { 10 } else { 1 };
     let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let cases = wanted.unwrap_or(count * factor);
     ProptestConfig { cases, max_shrink_iters: 4000, ..ProptestConfig::default() }

@@ -2,6 +2,7 @@
 //! single and in batches, deletes, views, counts, a feed, compactions at a tiny size, asynchronous callers that give
 //! up. Whatever was acknowledged is looked for at the end, and after opening again.
 
+use crate::support::effort::is_soak;
 use crate::support::figures;
 use crate::support::hooked::{Hook, Hooked, Op, Verdict};
 use crate::support::watchdog::within;
@@ -115,7 +116,7 @@ fn check<S: Storage>(db: &Db<S>, known: &Known) {
 
 /// Opens again and again, with everything at once in between.
 fn stress<S: Storage>(name: &'static str, count: u64, open: impl Fn() -> S + Send + 'static) {
-    let soak = if std::env::var_os("PUMICE_SOAK").is_some() { 20 } else { 1 };
+    let soak = if is_soak() { 20 } else { 1 };
     within(Duration::from_secs(120 * soak), name, move || {
         let mut known = Known::new();
         let (looks, compactions, told) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each of them uses a part.
 
 pub mod conformance;
+pub mod effort;
 pub mod figures;
 pub mod hooked;
 pub mod image;

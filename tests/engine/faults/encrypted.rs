@@ -5,7 +5,7 @@ use super::fault::{Fault, How, Manner, manners};
 use super::opening::{Context, use_again};
 use super::told::Told;
 use super::workload::{check_after, check_closed, workload};
-use super::{any, figures, soak};
+use super::{any, figures, is_soak};
 use crate::support::hooked::{Hooked, Op};
 use crate::support::page_cache::PageCache;
 use pumice::blocking::{Db, encrypted};
@@ -58,7 +58,7 @@ fn every_call(manner: Manner, counts: fn(Op, &str) -> bool, step: usize) -> u64 
 fn each_call_beneath_fails() {
     let mut points = 0;
     for (manner, step) in manners().zip([3, 5, 7, 11, 13, 17, 19, 23, 29, 31]) {
-        points += every_call(manner, any, if soak() { 1 } else { step });
+        points += every_call(manner, any, if is_soak() { 1 } else { step });
     }
     assert!(points > 100, "only {points} calls");
     figures::keep("faults-encrypted", &[("points", points)]);
@@ -80,7 +80,7 @@ fn a_failed_sync_beneath_loses_what_it_should_have_written() {
 #[test]
 fn every_call_beneath_fails_while_recovering_from_a_failure() {
     let mut points = 0;
-    for (n, at) in (0..).step_by(if soak() { 3 } else { 23 }).enumerate() {
+    for (n, at) in (0..).step_by(if is_soak() { 3 } else { 23 }).enumerate() {
         let left = PageCache::new();
         let manner = manners().nth(n % 10).unwrap();
         let fault = Fault::new(at, manner, any, Some(left.clone()));

@@ -3,7 +3,7 @@
 use super::fault::{Fault, How, Manner, manners};
 use super::told::Told;
 use super::workload::{check_after, check_closed, documents};
-use super::{any, figures, run, soak};
+use super::{any, figures, is_soak, run};
 use crate::support::hooked::{Hooked, Op, Part};
 use crate::support::page_cache::PageCache;
 use pumice::blocking::Db;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 fn left_behind() -> Vec<(PageCache, Told)> {
     let mut left = Vec::new();
     let parts = [Some(Part::Half), Some(Part::All), None, Some(Part::AllButOne)];
-    for (n, at) in (0..).step_by(if soak() { 3 } else { 11 }).enumerate() {
+    for (n, at) in (0..).step_by(if is_soak() { 3 } else { 11 }).enumerate() {
         let how = if n % 2 == 0 { How::FromThenOn } else { How::Once };
         let manner = Manner { how, kind: ErrorKind::Io, part: parts[n % parts.len()] };
         let cache = PageCache::new();
@@ -75,7 +75,7 @@ fn every_call_of_an_opening(counts: fn(Op, &str) -> bool) -> u64 {
     for (n, (left, told)) in left_behind().into_iter().enumerate() {
         for (m, manner) in manners().enumerate() {
             // All ten manners in a soak, two of them for each state otherwise.
-            if !soak() && m % 5 != n % 5 {
+            if !is_soak() && m % 5 != n % 5 {
                 continue;
             }
             for at in 0.. {

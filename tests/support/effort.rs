@@ -1,0 +1,11 @@
+//! How much a run of the tests tries.
+
+/// True with `PUMICE_BRIEF` set, as `cargo xtask test` does: sweeps whose whole takes minutes go through a part of it.
+pub fn is_brief() -> bool {
+    std::env::var_os("PUMICE_BRIEF").is_some() && !is_soak()
+}
+
+/// True with `PUMICE_SOAK` set: many times as many cases.
+pub fn is_soak() -> bool {
+    std::env::var_os("PUMICE_SOAK").is_some()
+}
