@@ -135,13 +135,23 @@ pub fn cargo_mutants(sh: &Shell) -> Result<()> {
     subcommand(sh, "mutants", "it needs the registry once")
 }
 
+/// Installs a program from the registry. It is optimised little: it takes longer to compile than it will ever run. What the programs
+/// have in common is compiled once.
+fn cargo_install(sh: &Shell, args: &[&str]) -> Result<()> {
+    let target = target_dir(sh)?.join("tools");
+    let install = cmd!(sh, "cargo install --target-dir {target} {args...}");
+    let quickly = [("OPT_LEVEL", "1"), ("LTO", "off"), ("CODEGEN_UNITS", "16"), ("STRIP", "debuginfo")];
+    let quickly = quickly.map(|(setting, value)| (format!("CARGO_PROFILE_RELEASE_{setting}"), value));
+    Ok(install.envs(quickly).run()?)
+}
+
 /// Installs `cargo NAME` where it is missing.
 fn subcommand(sh: &Shell, name: &str, needs: &str) -> Result<()> {
     if cmd!(sh, "cargo {name} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok() {
         return Ok(());
     }
     println!("Installing cargo-{name}");
-    cmd!(sh, "cargo install cargo-{name} --locked").run().with_context(|| {
+    cargo_install(sh, &[&format!("cargo-{name}"), "--locked"]).with_context(|| {
         format!("cargo-{name} could not be installed; {needs}: run `cargo install cargo-{name} --locked` where that is")
     })
 }

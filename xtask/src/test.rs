@@ -50,7 +50,7 @@ const STEPS: &[Step] = &[
         Ok(cmd!(sh, "cargo check --lib --target wasm32-unknown-unknown").run()?)
     }),
     step("release binary", |sh| setup::release_binary(sh).map(drop)),
-    step("tests, all features", |sh| Ok(cmd!(sh, "cargo test --workspace --all-features").run()?)),
+    step("tests, all features", tests),
     step("the real MoltenDB", real_moltendb),
     step("orders of events, with the model checker", interleavings),
     step("wasm in a real browser", wasm_in_a_browser),
@@ -73,6 +73,13 @@ const STEPS: &[Step] = &[
     optional("power cuts under Chromium", "power-cuts", browser::power_cuts),
     optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
 ];
+
+/// All but the examples, which the lints compile, and tests/ run as what they are.
+fn tests(sh: &Shell) -> Result<()> {
+    let _brief = sh.push_env("PUMICE_BRIEF", "1");
+    cmd!(sh, "cargo test --workspace --all-features --lib --bins --tests").run()?;
+    Ok(cmd!(sh, "cargo test --workspace --all-features --doc").run()?)
+}
 
 /// What runs in a browser's worker, in a worker of a real browser. `webdriver.json` says how it is started.
 ///
@@ -152,6 +159,7 @@ pub fn run(sh: &Shell, leave_out: &[String]) -> Result<ExitCode> {
     let total = STEPS.len();
     let start = Instant::now();
     let (mut passed, mut skipped) = (0, 0);
+    let mut times = Vec::new();
     let summary = |passed, failed, skipped| match skipped {
         0 => format!("{passed} passed, {failed} failed"),
         _ => format!("{passed} passed, {failed} failed, {skipped} skipped"),
@@ -174,7 +182,12 @@ pub fn run(sh: &Shell, leave_out: &[String]) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
         println!("[{number}/{total}] {name}: passed in {seconds:.1} s");
+        times.push((seconds, name));
         passed += 1;
+    }
+    println!();
+    for (seconds, name) in times {
+        println!("{seconds:8.1} s  {name}");
     }
     println!("\nall steps took {:.1} s", start.elapsed().as_secs_f64());
     println!("{}", summary(passed, 0, skipped));

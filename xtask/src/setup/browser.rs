@@ -1,6 +1,6 @@
 //! What compiles for a browser, and a real browser to test in.
 
-use super::{debian_packages, find, wasm_target};
+use super::{cargo_install, debian_packages, find, wasm_target};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use xshell::{Shell, cmd};
@@ -23,7 +23,7 @@ pub fn wasm_tools(sh: &Shell) -> Result<()> {
     }
     println!("Installing wasm-pack");
     let advice = "wasm-pack could not be installed; run `cargo install wasm-pack --locked` where the registry is within reach";
-    cmd!(sh, "cargo install wasm-pack --locked").run().context(advice)
+    cargo_install(sh, &["wasm-pack", "--locked"]).context(advice)
 }
 
 /// Code and tool must agree to the last digit: what is between them changes with every version.
@@ -35,12 +35,12 @@ fn wasm_bindgen(sh: &Shell) -> Result<()> {
         return Ok(());
     }
     println!("Installing wasm-bindgen-cli {version}");
-    let install = || cmd!(sh, "cargo install wasm-bindgen-cli --version {version} --force");
+    let install = ["wasm-bindgen-cli", "--version", version, "--force"];
     // Its own lock file may name versions that a registry's mirror lacks.
-    if install().arg("--locked").run().is_ok() {
+    if cargo_install(sh, &[&install[..], &["--locked"]].concat()).is_ok() {
         return Ok(());
     }
-    install().run().with_context(|| {
+    cargo_install(sh, &install).with_context(|| {
         format!(
             "wasm-bindgen-cli {version} could not be installed; run `cargo install wasm-bindgen-cli --version {version}` \
              where the registry is within reach"
