@@ -37,20 +37,28 @@ const server = await serve(site);
 const write = line => appendFileSync(options.results, `${JSON.stringify(line)}\n`);
 
 const chromium = execFileSync(process.env.PUMICE_CHROMIUM ?? '/usr/bin/chromium', ['--version'], {
-  encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'],
+  encoding: 'utf8',
+  stdio: ['ignore', 'pipe', 'ignore'],
 });
 writeFileSync(options.results, '');
-write({ setting: {
-  isQuick: options.quick, rounds, engines, sizes,
-  versions: Object.fromEntries(engines.flatMap(name => ENGINES[name].npm ? [[name, version(ENGINES[name].npm)]] : [])),
-  machine: thisMachine(folder, chromium.trim().split(' ').slice(0, 2).join(' ')),
-} });
+write({
+  setting: {
+    isQuick: options.quick,
+    rounds,
+    engines,
+    sizes,
+    versions: Object.fromEntries(
+      engines.flatMap(name => (ENGINES[name].npm ? [[name, version(ENGINES[name].npm)]] : [])),
+    ),
+    machine: thisMachine(folder, chromium.trim().split(' ').slice(0, 2).join(' ')),
+  },
+});
 for (const name of engines) write({ engine: name, measure: 'download', value: await download(name) });
 
 const urlOf = name => `${server.origin}/${name}/`;
-const profiles = Object.fromEntries(await Promise.all(
-  engines.map(async name => [name, await aged({ name, folder, sizes, url: urlOf(name) })]),
-));
+const profiles = Object.fromEntries(
+  await Promise.all(engines.map(async name => [name, await aged({ name, folder, sizes, url: urlOf(name) })])),
+);
 
 for (let round = 0; round < rounds; round++) {
   const turn = round % engines.length;
@@ -59,7 +67,11 @@ for (let round = 0; round < rounds; round++) {
       const busy = await coresInUse();
       const start = performance.now();
       await part({
-        name, folder, sizes, url: urlOf(name), profile: profiles[name],
+        name,
+        folder,
+        sizes,
+        url: urlOf(name),
+        profile: profiles[name],
         note: (measure, value) => write({ engine: name, round, measure, value }),
       });
       write({ engine: name, round, busy });

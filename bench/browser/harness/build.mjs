@@ -11,17 +11,18 @@ const path = relative => fileURLToPath(new URL(relative, import.meta.url));
 const SOURCE = path('../src');
 const PACKAGE = path('../../../pkg');
 
-const bundle = (contents, options) => build({
-  stdin: { contents, resolveDir: SOURCE },
-  bundle: true,
-  minify: true,
-  format: 'esm',
-  target: 'esnext',
-  alias: { pumice: join(PACKAGE, 'index.js') },
-  legalComments: 'none',
-  logLevel: 'error',
-  ...options,
-});
+const bundle = (contents, options) =>
+  build({
+    stdin: { contents, resolveDir: SOURCE },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'esnext',
+    alias: { pumice: join(PACKAGE, 'index.js') },
+    legalComments: 'none',
+    logLevel: 'error',
+    ...options,
+  });
 
 /** What is loaded beside the bundle, as paths of files. */
 function besides(name) {
@@ -53,7 +54,7 @@ export async function buildAll(folder, names) {
 
 /** What a user downloads for the engine and its adapter, in bytes after brotli at its best. */
 export async function download(name) {
-  const { outputFiles: [script] } = await bundle(`export { default } from './engines/${name}.js';`, { write: false });
-  const files = [script.contents, ...await Promise.all(besides(name).map(file => readFile(file)))];
+  const built = await bundle(`export { default } from './engines/${name}.js';`, { write: false });
+  const files = [built.outputFiles[0].contents, ...(await Promise.all(besides(name).map(file => readFile(file))))];
   return files.reduce((sum, file) => sum + brotliCompressSync(file).length, 0);
 }

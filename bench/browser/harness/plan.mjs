@@ -10,10 +10,26 @@ import { ENGINES } from './engines.mjs';
 import { stored, withPage, withProfile } from './session.mjs';
 
 export const WHOLE = {
-  documents: 100_000, puts: 2000, seconds: 1.5, reloads: 3, churned: 10_000, churns: 10, rounds: 5, idle: 3000, ageing: 66_000,
+  documents: 100_000,
+  puts: 2000,
+  seconds: 1.5,
+  reloads: 3,
+  churned: 10_000,
+  churns: 10,
+  rounds: 5,
+  idle: 3000,
+  ageing: 66_000,
 };
 export const QUICK = {
-  documents: 10_000, puts: 100, seconds: 0.2, reloads: 1, churned: 1000, churns: 3, rounds: 1, idle: 200, ageing: 1000,
+  documents: 10_000,
+  puts: 100,
+  seconds: 0.2,
+  reloads: 1,
+  churned: 1000,
+  churns: 3,
+  rounds: 1,
+  idle: 200,
+  ageing: 1000,
 };
 
 /** In a worker, calls are answered one after the other, so there are no gets together. */
@@ -52,28 +68,32 @@ async function fresh({ name, url, folder, sizes: { documents, puts, seconds, idl
 
 async function speed({ name, url, folder, profile, sizes: { documents, seconds, puts, reloads }, note }) {
   const places = ENGINES[name].in === 'worker' ? ['page', 'worker'] : ['page'];
-  await withProfile(folder, profile, copy => withPage(copy, url, async page => {
-    await page.visit('open');
-    note('load/page', await page.work('load', { documents }));
-    await page.work('close');
-    for (const work of ['first-get', 'all-documents']) {
-      for (let times = 0; times < reloads; times++) {
-        note(work, await page.visit(work, documents));
-        await page.work('close');
+  await withProfile(folder, profile, copy =>
+    withPage(copy, url, async page => {
+      await page.visit('open');
+      note('load/page', await page.work('load', { documents }));
+      await page.work('close');
+      for (const work of ['first-get', 'all-documents']) {
+        for (let times = 0; times < reloads; times++) {
+          note(work, await page.visit(work, documents));
+          await page.work('close');
+        }
       }
-    }
-    await page.visit('open');
-    for (const place of places) {
-      for (const work of READS[place]) note(`${work}/${place}`, await page.work(work, { documents, seconds }, place));
-    }
-    for (const place of places) {
-      const { rate, p99 } = await page.work('puts', { puts, seconds: 2 * seconds, name: place }, place);
-      note(`puts/${place}`, rate);
-      note(`puts-p99/${place}`, p99);
-    }
-    if (ENGINES[name].isLimit) note('parse', await page.work('parse', { documents }));
-    await page.work('close');
-  }));
+      await page.visit('open');
+      for (const place of places) {
+        for (const work of READS[place]) {
+          note(`${work}/${place}`, await page.work(work, { documents, seconds }, place));
+        }
+      }
+      for (const place of places) {
+        const { rate, p99 } = await page.work('puts', { puts, seconds: 2 * seconds, name: place }, place);
+        note(`puts/${place}`, rate);
+        note(`puts-p99/${place}`, p99);
+      }
+      if (ENGINES[name].isLimit) note('parse', await page.work('parse', { documents }));
+      await page.work('close');
+    }),
+  );
 }
 
 async function sizes({ name, url, folder, profile, sizes: { documents, idle }, note }) {
@@ -106,7 +126,7 @@ async function churn({ url, folder, profile, sizes: { churned, churns, idle }, n
       }
       // The first only fills it.
       const seconds = rates.slice(1).reduce((sum, rate) => sum + churned / rate, 0);
-      note('churn', churned * churns / seconds);
+      note('churn', (churned * churns) / seconds);
       await setTimeout(idle);
       await page.work('close');
       note('first-get-small', await page.visit('first-get', churned));

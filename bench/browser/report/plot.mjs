@@ -16,7 +16,7 @@ export function ratios(bars) {
   const values = bars.map(({ ratio }) => ratio);
   const low = Math.log(Math.min(0.5, ...values) / 1.3);
   const high = Math.log(Math.max(2, ...values) * 1.8);
-  const x = value => Math.round(NAMES + (Math.log(value) - low) / (high - low) * (WIDTH - NAMES - MARGIN));
+  const x = value => Math.round(NAMES + ((Math.log(value) - low) / (high - low)) * (WIDTH - NAMES - MARGIN));
   const bottom = MARGIN + ROW * bars.length;
   const parts = ticks(Math.exp(low), Math.exp(high)).map(value => line(x(value), bottom, value));
   bars.forEach(({ name, ratio }, at) => {
@@ -31,8 +31,10 @@ export function ratios(bars) {
   });
   const title = 'times as good as the best of the others';
   parts.push(`<text x="${(NAMES + WIDTH) / 2}" y="${bottom + 38}" text-anchor="middle">${title}</text>`);
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${bottom + 48}" `
-    + `font-family="sans-serif" font-size="14" fill="${GREY}">\n${parts.join('\n')}\n</svg>\n`;
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${bottom + 48}" ` +
+    `font-family="sans-serif" font-size="14" fill="${GREY}">\n${parts.join('\n')}\n</svg>\n`
+  );
 }
 
 /** 1, 2 and 5 of each decade between. */
@@ -45,7 +47,8 @@ function ticks(low, high) {
 }
 
 const line = (x, bottom, value) =>
-  `<line x1="${x}" y1="${MARGIN}" x2="${x}" y2="${bottom}" stroke="${GREY}" stroke-opacity="${value === 1 ? 1 : 0.35}"/>`
-  + `<text x="${x}" y="${bottom + 18}" text-anchor="middle">${value}</text>`;
+  `<line x1="${x}" y1="${MARGIN}" x2="${x}" y2="${bottom}" stroke="${GREY}" ` +
+  `stroke-opacity="${value === 1 ? 1 : 0.35}"/>` +
+  `<text x="${x}" y="${bottom + 18}" text-anchor="middle">${value}</text>`;
 
 const escaped = text => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');

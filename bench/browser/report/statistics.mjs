@@ -15,4 +15,4 @@ export function statistic(values) {
 }
 
 /** How many times better `ours` is than `theirs`: above 1, ours is better, for rates and for times and sizes alike. */
-export const ratio = (ours, theirs, moreIsBetter) => moreIsBetter ? ours / theirs : theirs / ours;
+export const ratio = (ours, theirs, moreIsBetter) => (moreIsBetter ? ours / theirs : theirs / ours);

@@ -13,7 +13,8 @@ export function runInWorker() {
 }
 
 function run(engine, workThere) {
-  window.work = (name, options, place) => place === 'worker' ? workThere(name, options) : works[name](engine, options);
+  window.work = (name, options, place) =>
+    place === 'worker' ? workThere(name, options) : works[name](engine, options);
   const { work, ...options } = Object.fromEntries(new URLSearchParams(location.search));
   window.first = window.work(work, { documents: Number(options.documents) }, 'page');
   // The runner asks for it later, and tells then what went wrong.

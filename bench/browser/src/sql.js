@@ -2,7 +2,10 @@
 
 /** Only one connection can have the files, so nothing is lost by locking them; write-ahead logging works only then. */
 export const SETUP = [
-  'PRAGMA locking_mode = exclusive', 'PRAGMA journal_mode = wal', 'PRAGMA synchronous = full', 'PRAGMA cache_size = -65536',
+  'PRAGMA locking_mode = exclusive',
+  'PRAGMA journal_mode = wal',
+  'PRAGMA synchronous = full',
+  'PRAGMA cache_size = -65536',
   'CREATE TABLE IF NOT EXISTS users (key TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID',
 ];
 export const COMPACT = ['VACUUM', 'PRAGMA wal_checkpoint(truncate)'];

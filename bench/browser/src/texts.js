@@ -33,10 +33,11 @@ export function remote(worker) {
   worker.onerror = ({ message }) => {
     for (const { reject } of waiting.values()) reject(new Error(message ?? 'the worker does not load'));
   };
-  const ask = (method, ...args) => new Promise((resolve, reject) => {
-    waiting.set(++last, { resolve, reject });
-    worker.postMessage({ id: last, method, args });
-  });
+  const ask = (method, ...args) =>
+    new Promise((resolve, reject) => {
+      waiting.set(++last, { resolve, reject });
+      worker.postMessage({ id: last, method, args });
+    });
   const methods = METHODS.map(method => [method, (...args) => ask(method, ...args)]);
   return { ...Object.fromEntries(methods), work: (name, options) => ask('work', name, options) };
 }

@@ -23,7 +23,8 @@ const middle = values => values.sort((a, b) => a - b)[values.length >> 1];
 async function rate(seconds, step) {
   let count = 0;
   const start = now();
-  do count += await step(); while (now() - start < seconds);
+  do count += await step();
+  while (now() - start < seconds);
   return count / (now() - start);
 }
 

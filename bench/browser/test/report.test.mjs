@@ -1,4 +1,4 @@
-/** Guards against figures that are computed or judged wrongly, and against documents that are not what the page says. */
+/** Guards against figures that are computed or judged wrongly, and documents that are not what the page says. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -11,10 +11,20 @@ import { text } from '../report/units.mjs';
 import { documentOf, entriesOf, keyOf } from '../src/documents.js';
 
 const SETTING = {
-  isQuick: false, rounds: 3, engines: ['pumice', 'dexie', 'wa-sqlite', 'sqlite', 'indexeddb', 'raw'], versions: { dexie: '4.0.0' },
+  isQuick: false,
+  rounds: 3,
+  engines: ['pumice', 'dexie', 'wa-sqlite', 'sqlite', 'indexeddb', 'raw'],
+  versions: { dexie: '4.0.0' },
   sizes: { documents: 100_000 },
   machine: {
-    date: '2026-01-02', processor: 'P', cores: 2, memory: 8e9, kernel: '6', fileSystem: 'ext4', chromium: 'Chromium 1', sync: 1e-3,
+    date: '2026-01-02',
+    processor: 'P',
+    cores: 2,
+    memory: 8e9,
+    kernel: '6',
+    fileSystem: 'ext4',
+    chromium: 'Chromium 1',
+    sync: 1e-3,
   },
 };
 
@@ -28,8 +38,9 @@ const FIGURES = [
 ];
 
 function results({ setting = {}, busy = [0.1, 0.1] } = {}) {
-  const lines = FIGURES.flatMap(([measure, engines]) => Object.entries(engines).flatMap(([engine, values]) =>
-    values.map(value => ({ engine, measure, value }))));
+  const lines = FIGURES.flatMap(([measure, engines]) =>
+    Object.entries(engines).flatMap(([engine, values]) => values.map(value => ({ engine, measure, value }))),
+  );
   const all = [{ setting: { ...SETTING, ...setting } }, ...lines, ...busy.map(busy => ({ busy }))];
   return new Results(`${all.map(line => JSON.stringify(line)).join('\n')}\n`);
 }
@@ -71,10 +82,13 @@ test('a target is met or missed by the median', () => {
 test('the page has its day, its machine, its targets and its figures', () => {
   const written = page(results(), '## How it is measured\n');
   for (const part of [
-    'Of 2026-01-02, Chromium 1, headless, on P (2 cores, 8.00 GB of memory), Linux 6, ext4, where an `fdatasync` takes 1.00 ms',
+    'Of 2026-01-02, Chromium 1, headless, on P (2 cores, 8.00 GB of memory), Linux 6, ext4, ' +
+      'where an `fdatasync` takes 1.00 ms',
     'Dexie 4.0.0',
-    '| durable put, awaited one by one | 5.00 k/s ±20 % | SQLite 2.50 k/s | 2.00 | SQLite 10.0 k/s | 0.50 | 20.0 k/s | 0.25 |',
-    '| size after churn, by itself | 4.00 MB ±0 % | SQLite 2.00 MB | 0.50 | - | - | - | - | ≤ 3.00 MB | **missed**: 0.75 of it |',
+    '| durable put, awaited one by one | 5.00 k/s ±20 % | SQLite 2.50 k/s | 2.00 ' +
+      '| SQLite 10.0 k/s | 0.50 | 20.0 k/s | 0.25 |',
+    '| size after churn, by itself | 4.00 MB ±0 % | SQLite 2.00 MB | 0.50 ' +
+      '| - | - | - | - | ≤ 3.00 MB | **missed**: 0.75 of it |',
     '## How it is measured',
   ]) {
     assert(written.includes(part), `${part} is not in\n${written}`);
@@ -92,11 +106,17 @@ test('a quick run and a busy machine say so, and judge nothing', () => {
 
 test('the plot has a bar for each row that can be compared, on the right side of 1', () => {
   const shown = bars(results());
-  assert.deepEqual(shown.map(({ ratio }) => ratio), [0.5, 2, 0.5, 0.2]);
+  assert.deepEqual(
+    shown.map(({ ratio }) => ratio),
+    [0.5, 2, 0.5, 0.2],
+  );
   const svg = ratios(shown);
   assert(svg.startsWith('<svg') && svg.trimEnd().endsWith('</svg>') && !/NaN|undefined/.test(svg), svg);
   assert(svg.includes('durable put, awaited one by one') && svg.includes('0.50×'));
-  const rects = [...svg.matchAll(/<rect x="(\d+)".* width="(\d+)"/g)].map(([, x, width]) => [Number(x), Number(width)]);
+  const rects = [...svg.matchAll(/<rect x="(\d+)".* width="(\d+)"/g)].map(([, x, width]) => [
+    Number(x),
+    Number(width),
+  ]);
   assert.equal(rects[0][0] + rects[0][1], rects[1][0], 'a worse ratio ends where a better one begins');
 });
 
@@ -118,5 +138,11 @@ test('documents are 250 characters of JSON, the same each time, and another one 
     }
   }
   assert.equal(texts.size, 8);
-  assert.deepEqual(entriesOf(7, 2).map(([key, { id }]) => [key, id]), [[keyOf(7), keyOf(7)], [keyOf(8), keyOf(8)]]);
+  assert.deepEqual(
+    entriesOf(7, 2).map(([key, { id }]) => [key, id]),
+    [
+      [keyOf(7), keyOf(7)],
+      [keyOf(8), keyOf(8)],
+    ],
+  );
 });

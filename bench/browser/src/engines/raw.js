@@ -17,7 +17,10 @@ function append(entries) {
   const bytes = encoder.encode(entries.map(([, text]) => `${text},\n`).join(''));
   file.write(bytes, { at: length });
   file.flush();
-  index(bytes, entries.map(([key]) => key));
+  index(
+    bytes,
+    entries.map(([key]) => key),
+  );
 }
 
 /** Notes where the lines are that were read or written behind the others; the documents know their keys. */

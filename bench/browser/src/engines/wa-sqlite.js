@@ -25,7 +25,8 @@ async function put(key, text) {
 
 async function get(key) {
   sqlite.bind_text(statements.get, 1, key);
-  const found = await sqlite.step(statements.get) === SQLite.SQLITE_ROW ? sqlite.column_text(statements.get, 0) : undefined;
+  const found =
+    (await sqlite.step(statements.get)) === SQLite.SQLITE_ROW ? sqlite.column_text(statements.get, 0) : undefined;
   await sqlite.reset(statements.get);
   return found;
 }
@@ -60,7 +61,8 @@ export default {
   getMany: async keys => array(await getEach(keys)),
   async getAll() {
     const texts = [];
-    while (await sqlite.step(statements.all) === SQLite.SQLITE_ROW) texts.push(sqlite.column_text(statements.all, 0));
+    while ((await sqlite.step(statements.all)) === SQLite.SQLITE_ROW)
+      texts.push(sqlite.column_text(statements.all, 0));
     await sqlite.reset(statements.all);
     return array(texts);
   },
