@@ -6,8 +6,8 @@ const GREY = '#808080';
 /** Colours that colour-blind eyes tell apart, after Okabe and Ito. */
 const BETTER = '#d55e00';
 const WORSE = '#0072b2';
-const WIDTH = 760;
-const NAMES = 290;
+const WIDTH = 800;
+const NAMES = 340;
 const ROW = 26;
 const MARGIN = 12;
 
