@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: Pumice beside other engines, and the page with what came out.
 
+pub mod browser;
+
 use crate::setup;
 use anyhow::Result;
 use clap::Args;
@@ -13,7 +15,12 @@ const PAGE: &str = "docs/benchmarks.md";
 #[derive(Args)]
 #[allow(clippy::struct_excessive_bools)] // One for each flag.
 pub struct BenchArgs {
-    /// Small sizes and short times, under three minutes: only to see that everything works
+    /// In Chromium instead, with the npm package, for docs/benchmarks-browser.md
+    ///
+    /// Needs npm and Debian's Chromium too.
+    #[arg(long, conflicts_with_all = ["large", "only", "micro"])]
+    browser: bool,
+    /// Small sizes and short times, some minutes: only to see that everything works
     #[arg(long)]
     quick: bool,
     /// With ten million documents too
@@ -25,14 +32,14 @@ pub struct BenchArgs {
     /// Only these engines, with commas between them; the figures are only printed
     #[arg(long, value_name = "NAMES")]
     engines: Option<String>,
-    /// How often each; 3 with --quick, otherwise 5, unless set
+    /// How often each; 3 with --quick (1 in Chromium), otherwise 5, unless set
     #[arg(long)]
     rounds: Option<u32>,
     /// Where the databases are made, on the disk that is to be measured; in the folder of builds unless set
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Only write the page again, from the results of the last run
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["quick", "large", "only", "engines", "rounds", "dir", "micro"])]
     page_only: bool,
     /// Instead, the engine's hot paths alone, with statistics within seconds: for work on one of them
     #[arg(long, conflicts_with_all = ["quick", "large", "only", "engines", "rounds", "dir"])]
@@ -47,6 +54,9 @@ pub struct BenchArgs {
 /// # Errors
 /// When something does not build, or the machine lacks something.
 pub fn run(sh: &Shell, args: &BenchArgs) -> Result<()> {
+    if args.browser {
+        return browser::run(sh, args);
+    }
     if args.micro {
         let rest = &args.micro_args;
         return Ok(cmd!(sh, "cargo bench --bench engine --all-features -- {rest...}").run()?);

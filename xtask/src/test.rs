@@ -5,7 +5,7 @@ mod platform_table;
 mod watchdog;
 
 use crate::fuzz::{self, Effort};
-use crate::{instructions, package, setup};
+use crate::{bench, instructions, package, setup};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -115,14 +115,15 @@ fn real_moltendb(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "cargo test --manifest-path {manifest} --target-dir {target}").run()?)
 }
 
-/// The harness that measures has a lock file of its own, for its many engines.
+/// The harness that measures has a lock file of its own, for its many engines. The one for browsers is JavaScript.
 fn benchmark(sh: &Shell) -> Result<()> {
     let manifest = "bench/Cargo.toml";
     let target = setup::target_dir(sh)?;
     cmd!(sh, "cargo fmt --manifest-path {manifest} --check").run()?;
     let clippy = ["clippy", "--locked", "--manifest-path", manifest, "--all-targets", "--target-dir"];
     cmd!(sh, "cargo {clippy...} {target} -- -D warnings").run()?;
-    Ok(cmd!(sh, "cargo test --locked --manifest-path {manifest} --target-dir {target}").run()?)
+    cmd!(sh, "cargo test --locked --manifest-path {manifest} --target-dir {target}").run()?;
+    bench::browser::test(sh)
 }
 
 /// Builds it, installs it into applications and runs those in Chromium.

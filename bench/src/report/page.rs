@@ -14,7 +14,7 @@ pub fn page(results: &Results) -> Result<String> {
          by hand would be lost. -->\n\nPumice beside other embedded databases, and beside the limit: \
          an append-only file with a checksum for each record \
          and no index. All get the same documents, the same threads and the same durability, in one run on one \
-         machine.\n\n",
+         machine. [benchmarks-browser.md](benchmarks-browser.md) has the figures of the browser.\n\n",
     );
     warnings(&mut text, results)?;
     setting(&mut text, results)?;

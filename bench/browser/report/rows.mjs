@@ -1,0 +1,139 @@
+/** The rows of the table of targets, and what each says about Pumice. */
+
+import { ENGINES, isPeer } from '../harness/engines.mjs';
+import { ratio } from './statistics.mjs';
+import { text, threeDigits } from './units.mjs';
+
+/** `measure` is Pumice's and that of the others in the page, `there` that of the others in their worker. `limit` is
+ *  raw OPFS's. A target is a number, or so many `times` what an engine reaches at `by`. */
+export const ROWS = [
+  {
+    work: 'cold start to first put done',
+    measure: 'first-put',
+    unit: 'seconds',
+    limit: 'first-put',
+    target: { times: 1.1, of: 'dexie', by: 'first-put' },
+  },
+  {
+    work: 'bulk load',
+    measure: 'load/page',
+    there: 'load/worker',
+    unit: 'perSecond',
+    limit: 'load/worker',
+    target: { times: 1.2, of: 'wa-sqlite', by: 'load/worker' },
+  },
+  { work: 'the same, into a new database', measure: 'fresh-load', unit: 'perSecond', limit: 'fresh-load' },
+  {
+    work: 'durable put, awaited one by one',
+    measure: 'puts/page',
+    there: 'puts/worker',
+    unit: 'perSecond',
+    limit: 'puts/worker',
+    target: { times: 1, of: 'sqlite', by: 'puts/worker' },
+  },
+  { work: 'the same, in a new database', measure: 'fresh-puts', unit: 'perSecond', limit: 'fresh-puts' },
+  {
+    work: 'get, awaited one by one',
+    measure: 'gets/page',
+    unit: 'perSecond',
+    limit: 'gets/page',
+    target: { times: 3, of: 'dexie', by: 'gets/page' },
+  },
+  {
+    work: 'getMany, 1,000 keys',
+    measure: 'get-many/page',
+    there: 'get-many/worker',
+    unit: 'perSecond',
+    limit: 'get-many/worker',
+    target: { times: 1, of: 'wa-sqlite', by: 'get-many/worker' },
+  },
+  {
+    work: '1,000 gets in one microtask',
+    measure: 'gets-together/page',
+    unit: 'perSecond',
+    limit: 'gets-together/page',
+    target: { times: 1, of: 'wa-sqlite', by: 'get-many/worker' },
+  },
+  {
+    work: 'getAll as objects',
+    measure: 'get-all/page',
+    there: 'get-all/worker',
+    unit: 'perSecond',
+    limit: 'parse',
+    target: 1.5e6,
+  },
+  {
+    work: 'reload to first get',
+    measure: 'first-get',
+    unit: 'seconds',
+    target: { times: 1, of: 'wa-sqlite', by: 'first-get' },
+  },
+  { work: 'the same, with a tenth of the documents', measure: 'first-get-small', unit: 'seconds' },
+  { work: 'the same, a database loaded just before', measure: 'fresh-first-get', unit: 'seconds' },
+  {
+    work: 'reload to all documents',
+    measure: 'all-documents',
+    unit: 'seconds',
+    limit: 'all-documents',
+    target: 0.25,
+  },
+  { work: 'churn', measure: 'churn', unit: 'perSecond', limit: 'churn' },
+  { work: 'size after churn, by itself', measure: 'size-churned', unit: 'bytes', target: 3e6 },
+  { work: 'size at rest', measure: 'size-rest', unit: 'bytes', limit: 'size-rest', target: 13e6 },
+  { work: 'size at rest, not compacted', measure: 'size-loaded', unit: 'bytes' },
+  { work: 'size in its first minute', measure: 'fresh-size', unit: 'bytes' },
+  { work: 'download, after brotli', measure: 'download', unit: 'bytes', target: 100e3 },
+];
+
+const moreIsBetter = unit => unit === 'perSecond';
+
+/** A row with its figures; undefined when Pumice was not measured. */
+export function outcome(row, results) {
+  const pumice = results.of('pumice', row.measure);
+  if (pumice === undefined) return undefined;
+  const compared = (engine, measure) => {
+    const at = results.of(engine, measure);
+    return at && { engine, at, ratio: ratio(pumice.median, at.median, moreIsBetter(row.unit)) };
+  };
+  const goal = goalOf(row.target, results);
+  return {
+    pumice,
+    best: best(compared, row.measure),
+    bestThere: best(compared, row.there),
+    limit: compared('raw', row.limit),
+    reached: goal && ratio(pumice.median, goal, moreIsBetter(row.unit)),
+  };
+}
+
+/** The peer beside which Pumice looks worst. Bytes of an engine that the browser brings are no download. */
+function best(compared, measure) {
+  if (measure === undefined) return undefined;
+  const peers = Object.keys(ENGINES).filter(
+    name => isPeer(name) && !(measure === 'download' && name === 'indexeddb'),
+  );
+  return peers
+    .map(name => compared(name, measure))
+    .filter(Boolean)
+    .sort((a, b) => a.ratio - b.ratio)[0];
+}
+
+function goalOf(target, results) {
+  if (typeof target !== 'object') return target;
+  const theirs = results.of(target.of, target.by);
+  return theirs && theirs.median * target.times;
+}
+
+/** The target in words. */
+export function targetText({ target, unit }) {
+  if (target === undefined) return '-';
+  const sign = moreIsBetter(unit) ? '≥' : '≤';
+  if (typeof target === 'number') return `${sign} ${text(unit, target)}`;
+  const where = target.by.endsWith('/worker') ? ' in its worker' : '';
+  return `${sign} ${target.times} × ${ENGINES[target.of].title}${where}`;
+}
+
+/** "met", or how far from it. */
+export function verdict({ reached }) {
+  if (reached === undefined) return '-';
+  return reached >= 1 ? 'met' : `**missed**: ${threeDigits(reached)} of it`;
+}
