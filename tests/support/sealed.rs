@@ -4,7 +4,6 @@
 //! quarantine; a full snapshot and a run on top of it, with tombstones and a drop; batches; values of all sizes.
 
 use super::block_on;
-use super::effort::is_brief;
 use pumice::blocking::Db;
 use pumice::{Batch, Durability, Error, ErrorKind, MemoryStorage, Options, Published, Result, Storage};
 use std::collections::BTreeMap;
@@ -24,10 +23,10 @@ pub struct Sealed {
 pub type Name = (String, String);
 
 impl Sealed {
-    /// Only a log, of three segments. In a brief run of half the bytes, which takes a quarter of the time.
+    /// Only a log, of three segments.
     pub fn log_only() -> Self {
         let mut session = Session::open(MemoryStorage::new(), Options::new());
-        session.put(if is_brief() { 32..40 } else { 0..40 });
+        session.put(0..40);
         session.drop_collection("b");
         session.put(30..50);
         let mut session = session.crash(true);
