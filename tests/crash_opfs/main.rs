@@ -119,8 +119,8 @@ fn no_crash_loses_what_was_acknowledged_or_leaves_slots_that_do_not_open() {
         .flat_map(|(name, body)| Begin::ALL.map(|begin| (name, begin, body)))
         .flat_map(|(name, begin, body)| [false, true].map(|twin| (name, begin, twin, body)))
         .enumerate()
-        // In an ordinary run each workload has two copies at one of its three beginnings; in a brief one it also has a single
-        // journal at one only, another.
+        // In an ordinary run each workload has two copies at one of its three beginnings; in a brief one it also has a
+        // single journal at one only, another.
         .filter(|(index, (_, _, twin, _))| {
             let (begin, workload) = (index / 2 % 3, index / 6);
             let is_chosen =

@@ -1,5 +1,6 @@
 //! Which orders of events a scenario goes through.
 
+use crate::effort::is_soak;
 use crate::figures;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler, Schedule, Scheduler, Task, TaskId};
 use shuttle::{Config, Runner};
@@ -32,7 +33,7 @@ pub fn every_order(name: &str, preemptions: usize, deadlines: Deadlines, scenari
     if replayed(deadlines, scenario) {
         return;
     }
-    let preemptions = preemptions + usize::from(soak());
+    let preemptions = preemptions + usize::from(is_soak());
     let complete = Arc::new(AtomicBool::new(false));
     let scheduler = Bounded::new(preemptions, Arc::clone(&complete));
     let (orders, seconds) = run(scheduler, deadlines, scenario);
@@ -46,9 +47,9 @@ pub fn many_orders(name: &str, orders: usize, deadlines: Deadlines, scenario: fn
     if replayed(deadlines, scenario) {
         return;
     }
-    let half = if soak() { orders * 50 } else { orders / 2 };
+    let half = if is_soak() { orders * 50 } else { orders / 2 };
     // The same orders at every run, and others in a soak.
-    let seed = if soak() { std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 } else { 42 };
+    let seed = if is_soak() { std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 } else { 42 };
     println!("{name}: seed {seed}");
     let (few, one) = run(Woken(PctScheduler::new_from_seed(seed, 4, half)), deadlines, scenario);
     let (many, two) = run(RandomScheduler::new_from_seed(seed, half), deadlines, scenario);
@@ -62,10 +63,6 @@ fn keep(name: &str, orders: usize, preemptions: usize, time: Duration) {
         ("milliseconds", time.as_millis() as u64),
     ];
     figures::keep(&format!("interleavings-{name}"), &figures);
-}
-
-fn soak() -> bool {
-    std::env::var_os("PUMICE_SOAK").is_some()
 }
 
 /// Runs only the schedule that the variable names, if it does.

@@ -15,6 +15,10 @@ mod disk;
 #[cfg(shuttle)]
 mod dropped;
 #[cfg(shuttle)]
+#[allow(dead_code)] // A part of it is for other tests.
+#[path = "../support/effort.rs"]
+mod effort;
+#[cfg(shuttle)]
 mod explore;
 #[cfg(shuttle)]
 mod failures;

@@ -135,8 +135,8 @@ pub fn cargo_mutants(sh: &Shell) -> Result<()> {
     subcommand(sh, "mutants", "it needs the registry once")
 }
 
-/// Installs a program from the registry. It is optimised little: it takes longer to compile than it will ever run. What the programs
-/// have in common is compiled once.
+/// Installs a program from the registry. It is optimised little, for it takes longer to compile than it will ever run.
+/// What the programs have in common is compiled once.
 fn cargo_install(sh: &Shell, args: &[&str]) -> Result<()> {
     let target = target_dir(sh)?.join("tools");
     let install = cmd!(sh, "cargo install --target-dir {target} {args...}");

@@ -74,7 +74,7 @@ const STEPS: &[Step] = &[
     optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
 ];
 
-/// All but the examples, which the lints compile, and tests/ run as what they are.
+/// Without the examples, which the lints have compiled.
 fn tests(sh: &Shell) -> Result<()> {
     let _brief = sh.push_env("PUMICE_BRIEF", "1");
     cmd!(sh, "cargo test --workspace --all-features --lib --bins --tests").run()?;
