@@ -14,7 +14,7 @@ export const thisMachine = (folder, chromium) => ({
   cores: availableParallelism(),
   memory: totalmem(),
   kernel: release(),
-  fileSystem: execFileSync('stat', ['-f', '-c', '%T', folder], { encoding: 'utf8' }).trim(),
+  fileSystem: execFileSync('findmnt', ['-no', 'FSTYPE', '-T', folder], { encoding: 'utf8' }).trim(),
   chromium,
   sync: syncSeconds(folder),
 });

@@ -4,6 +4,7 @@ import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { startChromium } from '../../../tests/browser/harness/chromium.mjs';
+import { evaluateWithin } from '../../../tests/browser/harness/tab.mjs';
 
 /** What Chromium does right after its start is not to be measured. */
 const SETTLING = 1000;
@@ -44,11 +45,12 @@ class EnginePage {
   async visit(work, documents = 0) {
     await this.page.goto(`${this.url}?work=${work}&documents=${documents}`);
     await this.page.waitForFunction(() => window.first !== undefined);
-    return this.page.evaluate(() => window.first);
+    return evaluateWithin(this.page, work, () => window.first, undefined, PATIENCE);
   }
 
   work(name, options = {}, place = 'page') {
-    return this.page.evaluate(([name, options, place]) => window.work(name, options, place), [name, options, place]);
+    const work = ([name, options, place]) => window.work(name, options, place);
+    return evaluateWithin(this.page, `${name} in the ${place}`, work, [name, options, place], PATIENCE);
   }
 }
 
