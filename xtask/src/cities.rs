@@ -23,7 +23,7 @@ const COUNTRY: &str = "IS/";
 
 pub fn run(sh: &Shell) -> Result<()> {
     let modules = setup::npm_packages(sh, "xtask/cities")?;
-    let binary = setup::release_binary(sh)?;
+    let binary = setup::binary(sh, "release", "pumice")?;
     let dir = setup::target_dir(sh)?.join("cities");
     if dir.exists() {
         fs::remove_dir_all(&dir)?;

@@ -35,10 +35,16 @@ enum Command {
     /// Needs npm, for the cities. Everything it makes is in target/cities, which it wipes first.
     Cities,
     /// Runs everything that must hold before a change goes in, up to the first failure
+    ///
+    /// Two steps run at a time. What each says is shown when it has ended.
     Test {
         /// Leave out a step that needs root, strace or valgrind; may be given several times
         #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(test::optional_steps()))]
         leave_out: Vec<String>,
+        /// Run one step, and show what it says at once
+        #[arg(long, value_name = "STEP", conflicts_with = "leave_out",
+            value_parser = clap::builder::PossibleValuesParser::new(test::step_names()))]
+        only: Option<String>,
     },
     /// Builds the npm package into pkg/ and prints what it weighs
     ///
@@ -101,7 +107,8 @@ fn run() -> Result<ExitCode> {
     match command {
         Command::Demo { port } => demo::run(&sh, port)?,
         Command::Cities => cities::run(&sh)?,
-        Command::Test { leave_out } => return test::run(&sh, &leave_out),
+        Command::Test { only: Some(step), .. } => test::run_one(&sh, &step)?,
+        Command::Test { leave_out, only: None } => return test::run(&sh, &leave_out),
         Command::Package => package::run(&sh)?,
         Command::Bench(args) => bench::run(&sh, &args)?,
         Command::Instructions { renew } => instructions::run(&sh, renew)?,

@@ -46,8 +46,8 @@ fn figures_dir(sh: &Shell) -> Result<PathBuf> {
 /// their users have.
 pub fn run_harness(sh: &Shell) -> Result<()> {
     setup::system_tools(sh)?;
-    let pumice = setup::release_binary(sh)?;
-    let harness = setup::harness(sh, "release")?;
+    let pumice = setup::binary(sh, "release", "pumice")?;
+    let harness = setup::binary(sh, "release", "pumice-reliability")?;
     for name in ["kills", "io-errors", "full-disk"] {
         cmd!(sh, "{harness} {name} --pumice {pumice}").run()?;
     }

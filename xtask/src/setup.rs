@@ -7,14 +7,24 @@ pub mod browser;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::env::{self, consts::EXE_SUFFIX};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 
 const WASM: &str = "wasm32-unknown-unknown";
 
+/// Keeps other steps, which are processes of their own, from setting up the same beside this one.
+fn alone(sh: &Shell) -> Result<File> {
+    let dir = target_dir(sh)?;
+    fs::create_dir_all(&dir)?;
+    let lock = File::create(dir.join("setup.lock"))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
 /// The standard library for the browser, from rustup unless the toolchain has it.
 pub fn wasm_target(sh: &Shell) -> Result<()> {
+    let _alone = alone(sh)?;
     let libraries = cmd!(sh, "rustc --print target-libdir --target {WASM}").quiet().read()?;
     if Path::new(&libraries).is_dir() {
         return Ok(());
@@ -30,6 +40,7 @@ pub fn wasm_target(sh: &Shell) -> Result<()> {
 
 /// The source of the standard library, from rustup unless the toolchain has it.
 pub fn standard_library(sh: &Shell) -> Result<()> {
+    let _alone = alone(sh)?;
     let sysroot = cmd!(sh, "rustc --print sysroot").quiet().read()?;
     if Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.toml").is_file() {
         return Ok(());
@@ -56,6 +67,7 @@ pub fn npm(sh: &Shell) -> Result<()> {
 /// The packages that the lock file in `dir` names, installed exactly; returns the folder that has them.
 pub fn npm_packages(sh: &Shell, dir: &str) -> Result<PathBuf> {
     npm(sh)?;
+    let _alone = alone(sh)?;
     let dir = sh.current_dir().join(dir);
     let modules = dir.join("node_modules");
     let installed = fs::metadata(modules.join(".package-lock.json")).and_then(|m| m.modified());
@@ -92,6 +104,7 @@ pub fn valgrind(sh: &Shell) -> Result<()> {
 
 /// Programs, each with Debian's package of it, from apt unless they are there.
 fn debian_packages(sh: &Shell, tools: &[(&str, &str)]) -> Result<()> {
+    let _alone = alone(sh)?;
     let missing: Vec<_> = tools.iter().filter(|(tool, _)| !is_on_path(tool)).collect();
     if missing.is_empty() {
         return Ok(());
@@ -118,13 +131,6 @@ fn is_on_path(tool: &str) -> bool {
     find(tool).is_some()
 }
 
-/// Builds the harness in `profile` and returns where it is.
-pub fn harness(sh: &Shell, profile: &str) -> Result<PathBuf> {
-    cmd!(sh, "cargo build --profile {profile} --package pumice-reliability").run()?;
-    let folder = if profile == "release" { "release" } else { "debug" };
-    Ok(target_dir(sh)?.join(folder).join(format!("pumice-reliability{EXE_SUFFIX}")))
-}
-
 /// cargo-fuzz, which runs the programs in `fuzz/`.
 pub fn cargo_fuzz(sh: &Shell) -> Result<()> {
     subcommand(sh, "fuzz", "it needs the registry once and a C++ compiler")
@@ -147,6 +153,7 @@ fn cargo_install(sh: &Shell, args: &[&str]) -> Result<()> {
 
 /// Installs `cargo NAME` where it is missing.
 fn subcommand(sh: &Shell, name: &str, needs: &str) -> Result<()> {
+    let _alone = alone(sh)?;
     if cmd!(sh, "cargo {name} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok() {
         return Ok(());
     }
@@ -156,10 +163,12 @@ fn subcommand(sh: &Shell, name: &str, needs: &str) -> Result<()> {
     })
 }
 
-/// Builds the `pumice` command for release and returns where it is.
-pub fn release_binary(sh: &Shell) -> Result<PathBuf> {
-    cmd!(sh, "cargo build --release --bin pumice --all-features").run()?;
-    Ok(target_dir(sh)?.join("release").join(format!("pumice{EXE_SUFFIX}")))
+/// Builds the program `name` in `profile`, `release` or `test`, and returns where it is. It shares what it needs with all
+/// else that is built in that profile.
+pub fn binary(sh: &Shell, profile: &str, name: &str) -> Result<PathBuf> {
+    cmd!(sh, "cargo build --profile {profile} --workspace --all-features --bin {name}").run()?;
+    let folder = if profile == "release" { "release" } else { "debug" };
+    Ok(target_dir(sh)?.join(folder).join(format!("{name}{EXE_SUFFIX}")))
 }
 
 /// Where cargo builds, wherever the environment put that.

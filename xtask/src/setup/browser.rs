@@ -1,6 +1,6 @@
 //! What compiles for a browser, and a real browser to test in.
 
-use super::{cargo_install, debian_packages, find, wasm_target};
+use super::{alone, cargo_install, debian_packages, find, wasm_target};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use xshell::{Shell, cmd};
@@ -17,6 +17,7 @@ pub fn chromium(sh: &Shell) -> Result<PathBuf> {
 /// The compiler's target, `wasm-pack`, and `wasm-bindgen` of the very version that the crate is compiled with.
 pub fn wasm_tools(sh: &Shell) -> Result<()> {
     wasm_target(sh)?;
+    let _alone = alone(sh)?;
     wasm_bindgen(sh)?;
     if cmd!(sh, "wasm-pack --version").quiet().ignore_stdout().ignore_stderr().run().is_ok() {
         return Ok(());

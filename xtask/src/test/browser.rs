@@ -19,9 +19,9 @@ pub fn limit(sh: &Shell) -> String {
     format!("--test-timeout={}", minutes * 60_000)
 }
 
-/// Snapshots between the page and the `pumice` command.
-pub fn interchange(sh: &Shell) -> Result<()> {
-    let pumice = setup::release_binary(sh)?;
+/// Snapshots between the page and the `pumice` command, built in `profile`.
+pub fn interchange(sh: &Shell, profile: &str) -> Result<()> {
+    let pumice = setup::binary(sh, profile, "pumice")?;
     let _pumice = sh.push_env("PUMICE_BIN", pumice);
     run(sh, &["interchange"])
 }
@@ -30,7 +30,7 @@ pub fn interchange(sh: &Shell) -> Result<()> {
 pub fn figures(sh: &Shell) -> Result<()> {
     package::run(sh)?;
     run(sh, &["durability"])?;
-    interchange(sh)?;
+    interchange(sh, "release")?;
     power_cuts(sh)
 }
 
