@@ -141,12 +141,12 @@ pub fn cargo_mutants(sh: &Shell) -> Result<()> {
     subcommand(sh, "mutants", "it needs the registry once")
 }
 
-/// Installs a program from the registry. It is optimised little, for it takes longer to compile than it will ever run.
+/// Installs a program from the registry. It is not optimised, for it takes longer to compile than it will ever run.
 /// What the programs have in common is compiled once.
 fn cargo_install(sh: &Shell, args: &[&str]) -> Result<()> {
     let target = target_dir(sh)?.join("tools");
     let install = cmd!(sh, "cargo install --target-dir {target} {args...}");
-    let quickly = [("OPT_LEVEL", "1"), ("LTO", "off"), ("CODEGEN_UNITS", "16"), ("STRIP", "debuginfo")];
+    let quickly = [("OPT_LEVEL", "0"), ("LTO", "off"), ("CODEGEN_UNITS", "16"), ("STRIP", "debuginfo")];
     let quickly = quickly.map(|(setting, value)| (format!("CARGO_PROFILE_RELEASE_{setting}"), value));
     Ok(install.envs(quickly).run()?)
 }
