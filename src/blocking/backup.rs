@@ -106,6 +106,9 @@ impl<S: Storage> Db<S> {
 /// The directory that takes the backup.
 struct Target<T: Storage> {
     storage: Arc<T>,
+    /// What looks at the files that are there. A storage goes on reading what it has opened, also when another file has
+    /// taken its name, so `storage` must not open one that may be replaced.
+    before: T,
     dir: PathBuf,
     /// Where files are until they are complete, under the names that they are to have.
     staging: T,
@@ -132,7 +135,8 @@ impl<T: Storage> Target<T> {
             let message = format!("{} {why}; choose another directory", dir.display());
             Err(Error::new(ErrorKind::InvalidArgument, message))
         };
-        let there = block_on(Catalog::read(&storage))?;
+        let before = dress(SyncDiskStorage::open_read_only(&dir)?);
+        let there = block_on(Catalog::read(&before))?;
         if there.is_live() {
             return refused("is a database");
         }
@@ -150,7 +154,7 @@ impl<T: Storage> Target<T> {
             fs::remove_dir_all(&staging_dir.0).map_err(|e| failed("remove", &staging_dir.0, e))?;
         }
         let staging = dress(SyncDiskStorage::open(&staging_dir.0)?);
-        Ok(Self { storage: Arc::new(storage), dir, staging, staging_dir })
+        Ok(Self { storage: Arc::new(storage), before, dir, staging, staging_dir })
     }
 
     fn copy_all<S: Storage>(&self, from: &Arc<S>, done: &mut Backup) -> Result<()> {
@@ -175,7 +179,7 @@ impl<T: Storage> Target<T> {
     fn copy<S: Storage>(&self, from: &S, name: &str, len: u64, copy: &str) -> Result<bool> {
         let path = self.dir.join(copy);
         if path.is_file() {
-            match block_on(history::same(from, name, len, &*self.storage, copy)) {
+            match block_on(history::same(from, name, len, &self.before, copy)) {
                 Ok(true) => return Ok(false),
                 Ok(false) => {}
                 Err(error) if error.kind() == ErrorKind::Corrupt && error.file() == Some(copy) => {}
