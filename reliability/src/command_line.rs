@@ -36,6 +36,12 @@ impl Pumice {
         command
     }
 
+    pub fn with_args(&self, args: &[String]) -> Command {
+        let mut command = Command::new(&self.0);
+        command.args(args);
+        command
+    }
+
     /// # Errors
     /// When the command does not exit with 0.
     pub fn run(&self, name: &str, db: &Path, args: &[&str]) -> Result<String> {

@@ -5,7 +5,11 @@
 //! interface. `scenario` is the command line under a fault. The rest is one file for each way of breaking things.
 
 mod bit_flips;
+#[allow(dead_code)] // How thorough is for others.
+#[path = "../../tests/crash/chance.rs"]
+mod chance;
 mod command_line;
+mod crash_states;
 mod engine;
 mod failing_sync;
 #[path = "../../tests/support/figures.rs"]
@@ -17,12 +21,14 @@ mod kills;
 mod losses;
 mod mount;
 mod parallel;
+mod posix;
 mod power_cuts;
 mod process;
 mod scenario;
 mod scenarios;
 mod scratch;
 mod strace;
+mod trace;
 mod witness;
 mod worker;
 mod workload;
@@ -52,6 +58,8 @@ struct Cli {
 enum Command {
     /// Kill the command line at every call that changes, syncs or opens a file
     Kills(Binary),
+    /// Cut the power at every moment of the command line's backups, restores, imports and repairs, by a model of the disk
+    CrashStates(Binary),
     /// Let every such call of the command line fail, once and from then on
     IoErrors(Binary),
     /// Fill disks, limit the size of files, and let syncs fail
@@ -135,6 +143,7 @@ fn run(command: Command) -> Result<()> {
     }
     match command {
         Command::Kills(binary) => kills::command_line(&binary.find()?, Size { batches: many(210, 1000) }),
+        Command::CrashStates(binary) => crash_states::run(&binary.find()?),
         Command::IoErrors(binary) => {
             let (once, from_then_on) = (Fault::Once, Fault::FromThenOn);
             let usual = [once("EIO"), from_then_on("ENOSPC")];

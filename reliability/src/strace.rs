@@ -50,6 +50,11 @@ pub struct Injection {
 pub enum Tracing<'a> {
     /// Write down the calls, into this file.
     Record(&'a Path),
+    /// Write down these calls with all their bytes, which stand there in hexadecimal.
+    Everything {
+        calls: &'a [&'a str],
+        log: &'a Path,
+    },
     Inject(Injection),
 }
 
@@ -90,6 +95,11 @@ impl Tracing<'_> {
         match self {
             Self::Record(log) => {
                 command.args(["-y", "-e", &format!("trace={}", CALLS.join(","))]).arg("-o").arg(log);
+            }
+            Self::Everything { calls, log } => {
+                // More than anything here writes at once.
+                command.args(["-y", "-xx", "-s", "16777216", "-e", &format!("trace={}", calls.join(","))]);
+                command.arg("-o").arg(log);
             }
             Self::Inject(Injection { call, index, fault }) => {
                 let what = match fault {

@@ -48,7 +48,7 @@ pub fn run_harness(sh: &Shell) -> Result<()> {
     setup::system_tools(sh)?;
     let pumice = setup::binary(sh, "release", "pumice")?;
     let harness = setup::binary(sh, "release", "pumice-reliability")?;
-    for name in ["kills", "io-errors", "full-disk"] {
+    for name in ["kills", "crash-states", "io-errors", "full-disk"] {
         cmd!(sh, "{harness} {name} --pumice {pumice}").run()?;
     }
     for name in ["engine-kills", "power-cuts", "bit-flips"] {

@@ -18,7 +18,7 @@ const ENGINES: [(&str, &str); 5] = [
     ("moltendb", "MoltenDB's algorithm"),
 ];
 /// Each promise of the page that has figures, with their names; one that ends in `-` is a beginning of names.
-const PROMISES: [(&str, &[&str]); 10] = [
+const PROMISES: [(&str, &[&str]); 11] = [
     ("1, 2", &["crash-states"]),
     ("3", &["kills-command-line"]),
     ("4", &["power-cuts-ext4-pumice", "power-cuts-xfs-pumice"]),
@@ -28,6 +28,7 @@ const PROMISES: [(&str, &[&str]); 10] = [
     ("8", &["crash-states-opfs", "crash-states-pool-contract", "pool-faults", "browser-"]),
     ("9", &["fuzz-"]),
     ("11", &["stress-"]),
+    ("12", &["crash-states-of-commands"]),
     ("16", &["crash-states-encrypted"]),
 ];
 

@@ -53,10 +53,6 @@ pub const STEPS: &[Step] = &[
         .run()?)
     }),
     step("tests, all features", tests),
-    step("compiles for the browser", |sh| {
-        setup::wasm_target(sh)?;
-        Ok(cmd!(sh, "cargo check --lib --target wasm32-unknown-unknown").run()?)
-    }),
     step(NPM_PACKAGE, npm_package),
     step("browser: API", |sh| browser::run(sh, &["api"])).after(NPM_PACKAGE),
     step("browser: tabs", |sh| browser::run(sh, &["units", "tabs", "tabs_change", "tabs_life"]))
@@ -72,12 +68,19 @@ pub const STEPS: &[Step] = &[
     step("the real MoltenDB", real_moltendb),
     optional("I/O errors at every call", "io-errors", |sh| harness(sh, &["io-errors"])),
     step("the benchmark's harness", benchmark),
+    optional("crash states of backups, restores, imports and repairs", "kills", |sh| {
+        harness(sh, &["crash-states"])
+    }),
     optional("power cuts", "power-cuts", |sh| harness(sh, &["power-cuts", "--engine", "pumice"])),
     step("documentation", |sh| {
         Ok(cmd!(sh, "cargo doc --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),
     optional("instructions of the hot paths", "instructions", |sh| instructions::run(sh, false)),
     optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
+    step("compiles for the browser", |sh| {
+        setup::wasm_target(sh)?;
+        Ok(cmd!(sh, "cargo check --lib --target wasm32-unknown-unknown").run()?)
+    }),
     step("package", |sh| Ok(cmd!(sh, "cargo package --package pumice --allow-dirty").run()?)),
 ];
 
