@@ -28,9 +28,8 @@ pub(crate) fn sort_key(collection: &str, key: &str) -> Box<[u8]> {
 /// A sort key's collection and key. `None` when the bytes are not a sort key.
 pub(crate) fn split_sort_key(bytes: &[u8]) -> Option<(&str, &str)> {
     let at = memchr::memchr(SEPARATOR, bytes)?;
-    let collection = std::str::from_utf8(bytes.get(..at)?).ok()?;
-    let key = std::str::from_utf8(bytes.get(at + 1..)?).ok()?;
-    Some((collection, key))
+    let names = std::str::from_utf8(bytes).ok()?;
+    Some((names.get(..at)?, names.get(at + 1..)?))
 }
 
 /// Refuses a collection name that is empty, too long, or holds control characters.

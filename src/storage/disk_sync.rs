@@ -214,7 +214,14 @@ impl Storage for SyncDiskStorage {
 
     async fn read_at(&self, name: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
         let _open = self.enter()?;
-        self.file(name)?.read_at(offset, len)
+        let mut buffer = Vec::new();
+        self.file(name)?.read_into(offset, len, &mut buffer)?;
+        Ok(buffer)
+    }
+
+    async fn read_into(&self, name: &str, offset: u64, len: usize, buffer: &mut Vec<u8>) -> Result<()> {
+        let _open = self.enter()?;
+        self.file(name)?.read_into(offset, len, buffer)
     }
 
     async fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
