@@ -15,7 +15,7 @@ use crate::sorted_map::SortedMap;
 use crate::state::State;
 use crate::storage::history::Archive;
 use crate::storage::{Storage, platform};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{self, Mutex, MutexGuard, PoisonError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +70,8 @@ pub(crate) struct Core<S: Storage> {
     pub(crate) report: Recovery,
     pub(crate) store: [u8; 16],
     epoch: AtomicU64,
+    /// As the queue says, for readers, who need not wait for its lock.
+    closing: AtomicBool,
     /// Those who submit their writes, in the order of their coming.
     pub(crate) order: Arc<Order>,
     files: Mutex<LiveFiles<S>>,
@@ -157,6 +159,7 @@ impl<S: Storage> Core<S> {
             report: opened.report,
             store: opened.store,
             epoch: AtomicU64::new(opened.epoch),
+            closing: AtomicBool::new(false),
             order: Arc::default(),
             files: Mutex::new(files),
         }
@@ -178,7 +181,7 @@ impl<S: Storage> Core<S> {
 
     /// Refuses once closed.
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.commit.queue().closing { Err(closed()) } else { Ok(()) }
+        if self.closing.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
 
     /// Removes the files that nobody needs any more, after taking them into the archive if the past is kept. What cannot
@@ -299,6 +302,7 @@ impl<S: Storage> Core<S> {
 
     /// Starts closing, once. The background task does the work.
     pub(crate) fn begin_close(&self) {
+        self.closing.store(true, Ordering::Release);
         let first = !std::mem::replace(&mut self.commit.queue().closing, true);
         if first {
             self.commit.wake();

@@ -1,6 +1,7 @@
 //! How a database is opened, and what its caller may choose.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::cache;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +123,7 @@ impl Default for Options {
             read_only: false,
             compact_at: Some(16 << 20),
             feed_grace: Duration::ZERO,
-            cache_bytes: 16 << 20,
+            cache_bytes: cache::DEFAULT_BYTES,
             limits: Limits::default(),
             environment: Arc::new(Platform),
             on_published: None,
@@ -203,7 +204,7 @@ impl Options {
         self
     }
 
-    /// Bytes of snapshot index kept in memory. 16 MiB unless set.
+    /// The most bytes of snapshot index that are kept in memory. 32 MiB unless set, 16 MiB in a browser.
     #[must_use]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;

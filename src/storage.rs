@@ -59,6 +59,17 @@ pub trait Storage: platform::MaybeShared + 'static {
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such file.
     async fn read_at(&self, name: &str, offset: u64, len: usize) -> Result<Vec<u8>>;
 
+    /// The same, in place of what `buffer` holds. Whoever reads again and again saves taking and clearing memory for each
+    /// read, where the storage does not leave this to [`read_at`](Self::read_at). After a failure the contents of
+    /// `buffer` mean nothing.
+    ///
+    /// # Errors
+    /// As for [`read_at`](Self::read_at).
+    async fn read_into(&self, name: &str, offset: u64, len: usize, buffer: &mut Vec<u8>) -> Result<()> {
+        *buffer = self.read_at(name, offset, len).await?;
+        Ok(())
+    }
+
     /// Writes all of `bytes` at the end of the file. Not durable before [`sync`](Self::sync).
     ///
     /// The end is where [`len`](Self::len) says. Cut a `.log` of an earlier handle to the end of its content with

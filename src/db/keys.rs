@@ -69,7 +69,7 @@ impl Keys {
 
     /// The sort keys of `collection` that this covers.
     pub(crate) fn range(&self, collection: &str) -> KeyRange {
-        let bytes = |key: &str| sort_key(collection, key).into_vec();
+        let bytes = |key: &str| sort_key(collection, key).to_vec();
         let first = bytes(&self.prefix);
         let start = match &self.start {
             Bound::Included(key) if bytes(key) > first => Bound::Included(bytes(key)),
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn covers(keys: &Keys, key: &str) -> bool {
-        let key = sort_key("c", key).into_vec();
+        let key = sort_key("c", key).to_vec();
         let range = keys.range("c");
         std::ops::RangeBounds::contains(&range, &key)
     }
@@ -163,7 +163,7 @@ mod tests {
     fn another_collection_is_never_covered() {
         let range = Keys::all().range("c");
         for other in ["b", "c ", "cc", "d"] {
-            let key = sort_key(other, "k").into_vec();
+            let key = sort_key(other, "k").to_vec();
             assert!(!std::ops::RangeBounds::contains(&range, &key), "{other}");
         }
     }

@@ -3,7 +3,11 @@
 //!
 //! This takes exactly what RFC 8259 allows, of any depth: nesting costs a bit, not stack.
 
+mod within;
+
 use std::borrow::Cow;
+use within::Open;
+pub(crate) use within::plain_len;
 
 /// The text is not JSON from this byte on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +34,11 @@ pub(crate) fn check(text: &str) -> Result<Shape, Fault> {
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\') {
-        let (plain, special) = rest.split_at(at);
+    loop {
+        let (plain, special) = rest.split_at(plain_len(rest));
         out.extend_from_slice(plain);
-        let byte = special[0];
-        rest = &special[1..];
+        let Some((&byte, behind)) = special.split_first() else { break };
+        rest = behind;
         let short = match byte {
             b'"' | b'\\' => byte,
             0x08 => b'b',
@@ -51,7 +55,6 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
         };
         out.extend_from_slice(&[b'\\', short]);
     }
-    out.extend_from_slice(rest);
     out.push(b'"');
 }
 
@@ -144,8 +147,7 @@ impl<'a> Reader<'a> {
 
     /// Skips a value and says how deep it is.
     fn skip_value(&mut self) -> Result<usize, Fault> {
-        // For each open array or object, whether it is an object.
-        let mut open: Vec<bool> = Vec::new();
+        let mut open = Open::default();
         let mut depth = 0;
         'value: loop {
             self.space();
@@ -158,7 +160,7 @@ impl<'a> Reader<'a> {
                 Some(bracket @ (b'[' | b'{')) => {
                     self.at += 1;
                     open.push(bracket == b'{');
-                    depth = depth.max(open.len());
+                    depth = depth.max(open.depth);
                     if !self.eat(bracket + 2) {
                         if bracket == b'{' {
                             self.skip_name()?;
@@ -171,14 +173,20 @@ impl<'a> Reader<'a> {
             }
             // A value has ended, and maybe what it was the last one of.
             while let Some(is_object) = open.last() {
-                let is_object = *is_object;
-                if self.eat(b',') {
-                    if is_object {
-                        self.skip_name()?;
+                self.space();
+                match self.byte() {
+                    Some(b',') => {
+                        self.at += 1;
+                        if is_object {
+                            self.skip_name()?;
+                        }
+                        continue 'value;
                     }
-                    continue 'value;
+                    Some(b'}') if is_object => {}
+                    Some(b']') if !is_object => {}
+                    _ => return self.fault(),
                 }
-                self.expect(if is_object { b'}' } else { b']' })?;
+                self.at += 1;
                 open.pop();
             }
             return Ok(depth);
@@ -238,6 +246,7 @@ impl<'a> Reader<'a> {
         let bytes = self.text.as_bytes();
         self.at += 1;
         loop {
+            self.at += plain_len(bytes.get(self.at..).unwrap_or_default());
             match bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
@@ -259,7 +268,6 @@ impl<'a> Reader<'a> {
                         _ => return self.fault(),
                     }
                 }
-                Some(0x20..) => self.at += 1,
                 _ => return self.fault(),
             }
         }

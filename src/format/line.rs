@@ -4,7 +4,7 @@
 //! reader, once the checksum holds, slices key and value without parsing the value. Other orders take a slower path.
 
 use super::clients::Clients;
-use super::json::{Reader, push_string};
+use super::json::{Reader, plain_len, push_string};
 use crate::record::{Op, Origin, Record};
 use crate::storage::crc32c;
 use std::borrow::Cow;
@@ -172,11 +172,9 @@ fn hex_pair(byte: u8) -> [u8; 2] {
 
 /// Appends `label`, the eight digits and the closing quote.
 fn push_checksum(out: &mut Vec<u8>, label: &[u8], checksum: u32) {
+    let [a, b, c, d] = checksum.to_be_bytes().map(hex_pair);
     out.extend_from_slice(label);
-    for byte in checksum.to_be_bytes() {
-        out.extend_from_slice(&hex_pair(byte));
-    }
-    out.push(b'"');
+    out.extend_from_slice(&[a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1], b'"']);
 }
 
 fn push_trailer(out: &mut Vec<u8>, start: usize) -> u32 {
@@ -187,6 +185,7 @@ fn push_trailer(out: &mut Vec<u8>, start: usize) -> u32 {
 }
 
 /// Decodes a line without its line end. The checksum is verified over the raw bytes before anything is parsed.
+#[inline]
 pub(crate) fn decode(line: &[u8]) -> Result<Line<'_>, LineError> {
     let body_len = line.len().checked_sub(TRAILER_BYTES).ok_or(LineError::Checksum)?;
     let (body, trailer) = line.split_at(body_len);
@@ -278,6 +277,7 @@ fn parse_checksum(digits: &[u8]) -> Option<u32> {
 }
 
 /// A record in the writer's own order of members, without the trailer.
+#[inline]
 fn decode_fast(body: &str) -> Option<Record<'_>> {
     let mut rest = Rest(body);
     rest.literal("{\"_s\":")?;
@@ -315,17 +315,19 @@ impl<'a> Rest<'a> {
     }
 
     fn number(&mut self) -> Option<u64> {
-        let end = self.0.bytes().position(|b| !b.is_ascii_digit())?;
-        let (digits, rest) = self.0.split_at_checked(end)?;
-        self.0 = rest;
-        digits.parse().ok()
+        let (mut number, mut len) = (0_u64, 0);
+        for byte in self.0.bytes().take_while(u8::is_ascii_digit) {
+            number = number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+            len += 1;
+        }
+        self.0 = self.0.get(len..)?;
+        (len > 0).then_some(number)
     }
 
     /// A string without escapes, and without what must be escaped.
     fn string(&mut self) -> Option<&'a str> {
         let inner = self.0.strip_prefix('"')?;
-        let end = inner.bytes().position(|b| b < 0x20 || b == b'"' || b == b'\\')?;
-        let (text, rest) = inner.split_at_checked(end)?;
+        let (text, rest) = inner.split_at_checked(plain_len(inner.as_bytes()))?;
         self.0 = rest.strip_prefix('"')?;
         Some(text)
     }

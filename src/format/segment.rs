@@ -1,8 +1,11 @@
 //! A segment of the log: its name, its header, and the walk over its records that tells where they stop counting.
 
+mod unproven;
+
 use super::line::{self, Header, Line, LineError};
 use crate::record::{Op, Origin, Record};
 use std::ops::Range;
+use unproven::Unproven;
 
 /// The name of the segment whose first record is `first`. A `generation` above 0 replaces those below it, which
 /// recovery found unfinished or carried over.
@@ -71,6 +74,8 @@ pub(crate) struct End {
     pub(crate) watermark: u64,
     /// The time of the last record or seal, in Unix milliseconds; 0 when there is none.
     pub(crate) time: u64,
+    /// The first write of which nothing in the segment says that it is durable: what it continues, and where it stands.
+    pub(crate) unproven: Option<(Chain, usize)>,
     /// Why the walk stopped before the end.
     pub(crate) damage: Option<Damage>,
 }
@@ -91,8 +96,16 @@ pub(crate) fn walk<'a>(
     chain: Chain,
     mut visit: impl FnMut(Write<'_, 'a>),
 ) -> End {
-    let mut end =
-        End { valid_len: start, chain, sealed: false, watermark: chain.last(), time: 0, damage: None };
+    let mut end = End {
+        valid_len: start,
+        chain,
+        sealed: false,
+        watermark: chain.last(),
+        time: 0,
+        unproven: None,
+        damage: None,
+    };
+    let mut unproven = Unproven::default();
     let mut chain = chain;
     let mut batch: Option<Batch<'a>> = None;
     let mut at = start;
@@ -119,12 +132,15 @@ pub(crate) fn walk<'a>(
                     time,
                     ..end
                 };
+                unproven.prove(end.watermark);
             }
             Ok(Step::Single(record)) => {
                 let watermark = end.watermark.max(record.watermark.unwrap_or(0));
                 let before = std::mem::replace(&mut end.chain, chain);
                 end = End { valid_len: next, sealed: false, watermark, time: record.time, ..end };
                 let sequence = record.sequence;
+                unproven.add(sequence, before, at);
+                unproven.prove(watermark);
                 visit(Write {
                     records: std::slice::from_ref(&record),
                     sequence,
@@ -139,6 +155,8 @@ pub(crate) fn walk<'a>(
                 let before = std::mem::replace(&mut end.chain, chain);
                 end = End { valid_len: next, sealed: false, watermark, time: commit.time, ..end };
                 let (sequence, range) = (commit.sequence, whole.offset..next);
+                unproven.add(sequence, before, whole.offset);
+                unproven.prove(watermark);
                 let (origin, time) = (whole.origin.as_ref(), commit.time);
                 visit(Write { records: &whole.records, sequence, origin, time, before, range });
             }
@@ -150,6 +168,7 @@ pub(crate) fn walk<'a>(
     {
         end.damage = Some(Damage { offset: batch.offset, message: "the batch has no commit".into() });
     }
+    end.unproven = unproven.first();
     end
 }
 
@@ -228,6 +247,7 @@ enum Step<'a> {
     Batch(Batch<'a>, Record<'a>),
 }
 
+#[inline]
 fn step<'a>(
     line: Line<'a>,
     chain: &mut Chain,
@@ -276,6 +296,7 @@ fn step<'a>(
     }
 }
 
+#[inline]
 fn next_line(rest: &[u8]) -> Result<(usize, Line<'_>), String> {
     let end = memchr::memchr(b'\n', rest).ok_or("the line has no end")?;
     let decoded = line::decode(rest.get(..end).unwrap_or_default()).map_err(LineError::message)?;
@@ -425,6 +446,31 @@ mod tests {
         let commit = Op::Commit { batch: "1".into() };
         let first = Builder::new().op(Some(5), begin).put(None).op(None, commit);
         assert_eq!(said(&first.bytes), (false, 5, 1));
+    }
+
+    #[test]
+    fn what_nothing_proves_durable_begins_with_a_write() {
+        let begin = || Op::Begin { batch: "4".into() };
+        let commit = || Op::Commit { batch: "4".into() };
+        let unproven = |built: &Builder| sequences(&built.bytes).1.unproven;
+        let place = |built: &Builder| Some((built.chain, built.bytes.len()));
+        let first = Builder::new();
+        let at_first = place(&first);
+        let second = first.put(None);
+        assert_eq!(unproven(&second), at_first);
+        let (at_second, third) = (place(&second), second.put(None));
+        let (at_third, batch) = (place(&third), third.put(Some(1)));
+        assert_eq!(unproven(&batch), at_second);
+        let at_batch = place(&batch);
+        let batch = batch.op(Some(2), begin()).put(None).op(None, commit());
+        assert_eq!(unproven(&batch), at_third);
+        // A batch is durable with its commit, and not before.
+        let after = batch.put(Some(5));
+        assert_eq!(unproven(&after), at_batch);
+        let (at_last, sealed) = (place(&after), after.seal());
+        assert_eq!(unproven(&sealed), None);
+        let last = sealed.put(None);
+        assert_eq!(unproven(&last).map(|(chain, _)| Some(chain)), Some(at_last.map(|(chain, _)| chain)));
     }
 
     #[test]

@@ -257,32 +257,22 @@ impl Queue {
     }
 
     fn encode(&mut self, ops: &[WriteOp<'_>], origin: Option<&Origin<'_>>) -> (Bytes, Vec<Change>) {
+        let first = self.chain.next;
+        if let [op] = ops {
+            let mut out = Vec::with_capacity(encoded_len(op));
+            let value = self.push(&mut out, record_op(op), origin);
+            let lines = Bytes::from(out);
+            let changes = vec![change(op, first, &lines, value)];
+            return (lines, changes);
+        }
         let mut out = Vec::with_capacity(ops.iter().map(encoded_len).sum::<usize>() + 256);
-        let batch = (ops.len() != 1).then(|| self.chain.next.to_string());
-        let mut values: Vec<Option<(u64, Range<usize>)>> = Vec::with_capacity(ops.len());
-        if let Some(batch) = &batch {
-            self.push(&mut out, Op::Begin { batch: batch.as_str().into() }, origin);
-        }
-        for op in ops {
-            let op = match *op {
-                WriteOp::Put { collection, key, value } => {
-                    Op::Put { collection: collection.into(), key: key.into(), value }
-                }
-                WriteOp::Delete { collection, key } => {
-                    Op::Delete { collection: collection.into(), key: key.into() }
-                }
-                WriteOp::Drop { collection } => Op::Drop { collection: collection.into() },
-            };
-            let sequence = self.chain.next;
-            let range = self.push(&mut out, op, if batch.is_none() { origin } else { None });
-            values.push(Some((sequence, range)));
-        }
-        if let Some(batch) = &batch {
-            self.push(&mut out, Op::Commit { batch: batch.as_str().into() }, None);
-        }
+        let batch = first.to_string();
+        self.push(&mut out, Op::Begin { batch: batch.as_str().into() }, origin);
+        let values: Vec<_> = ops.iter().map(|op| self.push(&mut out, record_op(op), None)).collect();
+        self.push(&mut out, Op::Commit { batch: batch.as_str().into() }, None);
         let lines = Bytes::from(out);
-        let changes = ops.iter().zip(values.into_iter().flatten());
-        let changes = changes.map(|(op, (sequence, range))| change(op, sequence, &lines, range)).collect();
+        let changes = ops.iter().zip(values).zip(first + 1..);
+        let changes = changes.map(|((op, value), sequence)| change(op, sequence, &lines, value)).collect();
         (lines, changes)
     }
 
@@ -359,6 +349,16 @@ impl Queue {
 
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the database is closed; open it again")
+}
+
+fn record_op<'a>(op: &WriteOp<'a>) -> Op<'a> {
+    match *op {
+        WriteOp::Put { collection, key, value } => {
+            Op::Put { collection: collection.into(), key: key.into(), value }
+        }
+        WriteOp::Delete { collection, key } => Op::Delete { collection: collection.into(), key: key.into() },
+        WriteOp::Drop { collection } => Op::Drop { collection: collection.into() },
+    }
 }
 
 fn encoded_len(op: &WriteOp<'_>) -> usize {

@@ -3,6 +3,7 @@
 //! Every record whose checksum holds counts, whatever stands around it; of several versions of a document the one with
 //! the highest sequence number is shown. A batch with a damaged part does not count, for it is all or nothing.
 
+use crate::document::SortKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::clients::Clients;
 use crate::format::segment::{self, Chain};
@@ -20,14 +21,14 @@ use std::sync::Arc;
 /// The newest of everything found so far.
 #[derive(Default)]
 struct Found {
-    documents: BTreeMap<Box<[u8]>, (u64, Option<Bytes>)>,
+    documents: BTreeMap<SortKey, (u64, Option<Bytes>)>,
     drops: BTreeMap<Box<[u8]>, u64>,
     last: u64,
     damage: Vec<Error>,
 }
 
 impl Found {
-    fn add(&mut self, key: Box<[u8]>, sequence: u64, value: Option<Bytes>) {
+    fn add(&mut self, key: SortKey, sequence: u64, value: Option<Bytes>) {
         self.last = self.last.max(sequence);
         let entry = self.documents.entry(key).or_insert((0, None));
         if entry.0 <= sequence {

@@ -135,7 +135,7 @@ async fn take_over<S: Storage>(
         let writer = LogWriter::create(Arc::clone(storage), &header, generation, &[], Chain::START).await?;
         return Ok(Writable { writer, resumed: false, previous_cut: None });
     };
-    let (start, from) = unproven(segment, end);
+    let (start, from) = end.unproven.unwrap_or((end.chain, end.valid_len));
     let carried: Cow<'_, [u8]> = Cow::Borrowed(segment.bytes.get(from..end.valid_len).unwrap_or_default());
     let replaces = start.next == segment.header.first;
     let header = Header {
@@ -160,17 +160,4 @@ async fn take_over<S: Storage>(
         storage.truncate(&segment.file.name, from as u64).await?;
         Ok(Writable { writer, resumed: false, previous_cut: Some(from as u64) })
     }
-}
-
-/// Where the first write stands of which nothing in the segment says that it is durable.
-fn unproven(segment: &Loaded, end: &End) -> (Chain, usize) {
-    let chain = Chain { next: segment.header.first, previous: segment.header.previous };
-    let mut found = None;
-    let valid = segment.bytes.get(..end.valid_len).unwrap_or_default();
-    segment::walk(valid, segment.header_len, chain, |write| {
-        if write.sequence > end.watermark && found.is_none() {
-            found = Some((write.before, write.range.start));
-        }
-    });
-    found.unwrap_or((end.chain, end.valid_len))
 }

@@ -4,6 +4,10 @@ use crate::format::snapshot::Block;
 use quick_cache::{Weighter, sync::Cache};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What a cache holds unless it is told otherwise: more than the leaves of a million documents with short keys, 21 MB. Where
+/// they do not fit, many a get of a random key reads a leaf besides its value.
+pub(crate) const DEFAULT_BYTES: u64 = 32 << 20;
+
 /// A file's number in the cache, and an offset in that file.
 type Place = (u64, u64);
 

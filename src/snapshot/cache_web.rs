@@ -4,6 +4,9 @@ use crate::format::snapshot::Block;
 use crate::sorted_map::SortedMap;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
+/// What a cache holds unless it is told otherwise.
+pub(crate) const DEFAULT_BYTES: u64 = 16 << 20;
+
 /// A file's number in the cache, and an offset in that file.
 type Place = (u64, u64);
 

@@ -8,7 +8,6 @@ use super::table::{Table, block_offset};
 use crate::error::{Error, Result};
 use crate::format::snapshot::{Block, Child, KIND_LEAF, Span, value_checksum};
 use crate::storage::Storage;
-use bytes::Bytes;
 use std::cmp::Ordering;
 use std::ops::{Bound, Range};
 use std::sync::Arc;
@@ -41,7 +40,8 @@ pub(crate) struct EntryRef<'a> {
 /// A leaf with its values; `low..high` are the entries still to come.
 struct Page {
     child: Child,
-    values: Bytes,
+    /// Where they lie in what was read.
+    values: Range<usize>,
     leaf: Block,
     low: usize,
     high: usize,
@@ -50,6 +50,7 @@ struct Page {
 struct Current {
     sequence: u64,
     live: bool,
+    /// Where it lies in what was read.
     value: Option<Range<usize>>,
 }
 
@@ -70,7 +71,7 @@ pub(crate) struct TableCursor<S> {
     on_page: bool,
     current: Option<Current>,
     /// Pages read in advance, and where they begin.
-    ahead: Bytes,
+    ahead: Vec<u8>,
     ahead_offset: u64,
     read_ahead: u64,
     ended: bool,
@@ -99,7 +100,7 @@ impl<S: Storage> Table<S> {
             page_before: None,
             on_page: false,
             current: None,
-            ahead: Bytes::new(),
+            ahead: Vec::new(),
             ahead_offset: 0,
             read_ahead: 0,
             ended: false,
@@ -135,8 +136,8 @@ impl<S: Storage> TableCursor<S> {
     /// The current entry. `None` once the page is used up: [`fill`](Self::fill) tells what comes.
     #[inline]
     pub(crate) fn entry(&self) -> Option<EntryRef<'_>> {
-        let (Some(current), Some(page)) = (&self.current, &self.page) else { return None };
-        let value = current.value.as_ref().and_then(|at| page.values.get(at.clone()));
+        let current = self.current.as_ref()?;
+        let value = current.value.as_ref().and_then(|at| self.ahead.get(at.clone()));
         let Current { sequence, live, .. } = *current;
         Some(EntryRef { key: &self.key, sequence, live, value })
     }
@@ -168,8 +169,10 @@ impl<S: Storage> TableCursor<S> {
         if !self.keys_only
             && let Some(at) = entry.value
         {
-            let place = at.offset..at.offset + at.len;
-            if page.values.get(place.clone()).is_none_or(|bytes| value_checksum(bytes) != at.checksum) {
+            // Inside the page, as the entry's numbers were checked.
+            let start = page.values.start + at.offset;
+            let place = start..start + at.len;
+            if self.ahead.get(place.clone()).is_none_or(|bytes| value_checksum(bytes) != at.checksum) {
                 let offset = page.child.offset + at.offset as u64;
                 return self.error = Some(self.table.damaged_value(offset));
             }
@@ -203,7 +206,7 @@ impl<S: Storage> TableCursor<S> {
         };
         let Some(child) = path.next(&table, &self.range, self.direction).await? else {
             self.ended = true;
-            self.ahead = Bytes::new();
+            self.ahead = Vec::new();
             return Ok(());
         };
         let (values, leaf) = if self.keys_only {
@@ -211,12 +214,13 @@ impl<S: Storage> TableCursor<S> {
                 Some(leaf) => leaf,
                 None => table.read_block(child, KIND_LEAF).await?,
             };
-            (Bytes::new(), leaf)
+            (0..0, leaf)
         } else {
-            let mut values = self.read_page(&table, child).await?;
+            let page = self.read_page(&table, child).await?;
             // The page has been read whole, so the length of its values fits memory.
-            let block = values.split_off(child.values_len as usize);
-            let leaf = Block::open(&block, KIND_LEAF).ok_or_else(|| table.damaged(block_offset(child)))?;
+            let values = page.start..page.start + child.values_len as usize;
+            let block = self.ahead.get(values.end..page.end).unwrap_or_default();
+            let leaf = Block::open(block, KIND_LEAF).ok_or_else(|| table.damaged(block_offset(child)))?;
             (values, leaf)
         };
         let (low, high) =
@@ -231,8 +235,8 @@ impl<S: Storage> TableCursor<S> {
         Ok(())
     }
 
-    /// The page's values and leaf, out of what was read before or together with the pages that come next.
-    async fn read_page(&mut self, table: &Table<S>, child: Child) -> Result<Bytes> {
+    /// Where the page's values and leaf lie in what was read, before or now together with the pages that come next.
+    async fn read_page(&mut self, table: &Table<S>, child: Child) -> Result<Range<usize>> {
         let end = block_offset(child) + child.block_len;
         let ahead_end = self.ahead_offset + self.ahead.len() as u64;
         if child.offset < self.ahead_offset || end > ahead_end {
@@ -241,12 +245,12 @@ impl<S: Storage> TableCursor<S> {
                 None => (child.offset, end),
             };
             self.read_ahead = (2 * self.read_ahead).clamp(FIRST_READ_AHEAD, READ_AHEAD);
-            self.ahead = table.read(Span { offset: start, len: end - start }).await?;
+            table.read_into(Span { offset: start, len: end - start }, &mut self.ahead).await?;
             self.ahead_offset = start;
         }
         // Inside what was read, and so within memory.
         let from = (child.offset - self.ahead_offset) as usize;
         let to = (end - self.ahead_offset) as usize;
-        Ok(self.ahead.slice(from..to))
+        Ok(from..to)
     }
 }

@@ -253,6 +253,11 @@ impl<S: Storage> Table<S> {
         read_span(&*self.storage, &self.name, span).await.map(Bytes::from)
     }
 
+    /// The same, in place of what `buffer` holds.
+    pub(super) async fn read_into(&self, span: Span, buffer: &mut Vec<u8>) -> Result<()> {
+        read_span_into(&*self.storage, &self.name, span, buffer).await
+    }
+
     pub(super) fn damaged(&self, offset: u64) -> Error {
         damaged(&self.name, offset)
     }
@@ -289,10 +294,16 @@ fn newer(name: &str, version: u32) -> Error {
 
 /// `span` lies inside the file's length, so what is allocated is bounded by what the file has.
 async fn read_span<S: Storage>(storage: &S, name: &str, span: Span) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_span_into(storage, name, span, &mut bytes).await?;
+    Ok(bytes)
+}
+
+async fn read_span_into<S: Storage>(storage: &S, name: &str, span: Span, bytes: &mut Vec<u8>) -> Result<()> {
     let len = usize::try_from(span.len).map_err(|_| damaged(name, span.offset))?;
-    let bytes = storage.read_at(name, span.offset, len).await?;
+    storage.read_into(name, span.offset, len, bytes).await?;
     if bytes.len() == len {
-        Ok(bytes)
+        Ok(())
     } else {
         Err(Error::corrupt(name, span.offset, "the snapshot ends too early"))
     }

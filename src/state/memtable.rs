@@ -1,6 +1,7 @@
 //! A sorted table in memory of the writes since the last compaction, with the versions that read views need.
 
 use super::collection_of;
+use crate::document::SortKey;
 use crate::sorted_map::SortedMap;
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use std::ops::Bound;
 /// One change to the state. Values are slices of the log lines they came in.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    Put { key: Box<[u8]>, sequence: u64, value: Bytes },
-    Delete { key: Box<[u8]>, sequence: u64 },
+    Put { key: SortKey, sequence: u64, value: Bytes },
+    Delete { key: SortKey, sequence: u64 },
     Drop { collection: Box<[u8]>, sequence: u64 },
 }
 
@@ -51,7 +52,7 @@ impl Versions {
 
 #[derive(Debug, Default)]
 struct Inner {
-    documents: BTreeMap<Box<[u8]>, Versions>,
+    documents: BTreeMap<SortKey, Versions>,
     /// The sequence numbers of each collection's drops, ascending.
     drops: SortedMap<Box<[u8]>, Vec<u64>>,
 }
@@ -59,7 +60,7 @@ struct Inner {
 /// An entry of a table: a document or its tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MemEntry {
-    pub(crate) key: Box<[u8]>,
+    pub(crate) key: SortKey,
     pub(crate) sequence: u64,
     pub(crate) value: Option<Bytes>,
 }
@@ -129,7 +130,7 @@ impl Memtable {
         sequence: u64,
         limit: usize,
         out: &mut Vec<MemEntry>,
-    ) -> Option<Box<[u8]>> {
+    ) -> Option<SortKey> {
         let inner = self.read();
         if is_empty_range(range) {
             return None;
@@ -144,7 +145,7 @@ impl Memtable {
 }
 
 impl Inner {
-    fn insert(&mut self, key: Box<[u8]>, version: Version, needed: &impl Fn(u64, u64) -> bool) {
+    fn insert(&mut self, key: SortKey, version: Version, needed: &impl Fn(u64, u64) -> bool) {
         use std::collections::btree_map::Entry;
         match self.documents.entry(key) {
             Entry::Vacant(vacant) => {
@@ -181,11 +182,11 @@ impl Inner {
 
     fn collect<'m>(
         &self,
-        entries: impl Iterator<Item = (&'m Box<[u8]>, &'m Versions)>,
+        entries: impl Iterator<Item = (&'m SortKey, &'m Versions)>,
         sequence: u64,
         limit: usize,
         out: &mut Vec<MemEntry>,
-    ) -> Option<Box<[u8]>> {
+    ) -> Option<SortKey> {
         for (visited, (key, versions)) in entries.enumerate() {
             if let Some(version) = versions.at(sequence)
                 && self.dropped(collection_of(key), sequence).is_none_or(|d| d < version.sequence)

@@ -223,7 +223,7 @@ impl MemCursor {
             let last = self.memtable.chunk(bounds, reverse, self.at, Self::CHUNK, &mut self.chunk);
             self.rest = last.map(|key| {
                 let edge = if reverse { &mut range.1 } else { &mut range.0 };
-                *edge = Bound::Excluded(key.into_vec());
+                *edge = Bound::Excluded(key.to_vec());
                 range
             });
         }

@@ -68,6 +68,13 @@ impl Storage for KeyedDiskStorage {
         }
     }
 
+    async fn read_into(&self, name: &str, offset: u64, len: usize, buffer: &mut Vec<u8>) -> Result<()> {
+        match self {
+            Self::Plain(storage) => storage.read_into(name, offset, len, buffer).await,
+            Self::Encrypted(storage) => storage.read_into(name, offset, len, buffer).await,
+        }
+    }
+
     async fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Plain(storage) => storage.append(name, bytes).await,

@@ -9,10 +9,10 @@ mod file;
 
 use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sorted_map::SortedMap;
 pub(crate) use directory::sync_dir;
 use directory::{Lock, check_file, make_dir, make_folder, require_dir, scan};
 use file::OpenFile;
-use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -32,7 +32,7 @@ pub struct SyncDiskStorage {
     writable: bool,
     /// Held for reading while a call runs, for writing to close.
     gate: RwLock<Gate>,
-    files: RwLock<HashMap<String, Arc<OpenFile>>>,
+    files: RwLock<SortedMap<String, Arc<OpenFile>>>,
 }
 
 enum Gate {
@@ -125,16 +125,17 @@ impl SyncDiskStorage {
         Ok(gate)
     }
 
-    fn files(&self) -> RwLockWriteGuard<'_, HashMap<String, Arc<OpenFile>>> {
+    fn files(&self) -> RwLockWriteGuard<'_, SortedMap<String, Arc<OpenFile>>> {
         self.files.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The open file of that name, opened now if need be.
     fn file(&self, name: &str) -> Result<Arc<OpenFile>> {
-        validate_name(name)?;
+        // One that is open was found valid when it was opened.
         if let Some(file) = self.files.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(Arc::clone(file));
         }
+        validate_name(name)?;
         let mut files = self.files();
         // A second open file of the same name would have an end of its own.
         if let Some(file) = files.get(name) {
@@ -158,7 +159,7 @@ impl SyncDiskStorage {
     }
 }
 
-fn keep(files: &mut HashMap<String, Arc<OpenFile>>, name: &str, file: OpenFile) -> Arc<OpenFile> {
+fn keep(files: &mut SortedMap<String, Arc<OpenFile>>, name: &str, file: OpenFile) -> Arc<OpenFile> {
     if files.len() >= MAX_IDLE_FILES {
         files.retain(|_, file| Arc::strong_count(file) > 1 || !file.is_idle());
     }
@@ -213,7 +214,14 @@ impl Storage for SyncDiskStorage {
 
     async fn read_at(&self, name: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
         let _open = self.enter()?;
-        self.file(name)?.read_at(offset, len)
+        let mut buffer = Vec::new();
+        self.file(name)?.read_into(offset, len, &mut buffer)?;
+        Ok(buffer)
+    }
+
+    async fn read_into(&self, name: &str, offset: u64, len: usize, buffer: &mut Vec<u8>) -> Result<()> {
+        let _open = self.enter()?;
+        self.file(name)?.read_into(offset, len, buffer)
     }
 
     async fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -241,7 +249,7 @@ impl Storage for SyncDiskStorage {
 
     async fn close(&self) -> Result<()> {
         let mut gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-        for (_, file) in self.files().drain() {
+        for (_, file) in std::mem::take(&mut *self.files()) {
             file.trim();
         }
         if let Gate::Open(lock) = std::mem::replace(&mut *gate, Gate::Closed) {

@@ -53,12 +53,20 @@ impl Storage for MemoryStorage {
     }
 
     async fn read_at(&self, name: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let mut buffer = Vec::new();
+        self.read_into(name, offset, len, &mut buffer).await?;
+        Ok(buffer)
+    }
+
+    async fn read_into(&self, name: &str, offset: u64, len: usize, buffer: &mut Vec<u8>) -> Result<()> {
         validate_name(name)?;
         let files = self.read();
         let bytes = files.get(name).ok_or_else(|| missing(name))?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let end = start.saturating_add(len).min(bytes.len());
-        Ok(bytes[start..end].to_vec())
+        buffer.clear();
+        buffer.extend_from_slice(&bytes[start..end]);
+        Ok(())
     }
 
     async fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {

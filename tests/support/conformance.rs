@@ -68,6 +68,7 @@ async fn reads_what_is_there<S: Storage>(s: &S) {
     s.create("r.snapshot").await.unwrap();
     let content: Vec<u8> = (0..=255).cycle().take(5000).collect();
     s.append("r.snapshot", &content).await.unwrap();
+    let mut buffer = b"in use".to_vec();
     for (offset, len) in
         [(0, 0), (0, 1), (7, 256), (4999, 1), (4990, 100), (5000, 1), (6000, 3), (u64::MAX, 9)]
     {
@@ -78,7 +79,11 @@ async fn reads_what_is_there<S: Storage>(s: &S) {
             content[start..end],
             "{offset} {len}"
         );
+        s.read_into("r.snapshot", offset, len, &mut buffer).await.unwrap();
+        assert_eq!(buffer, content[start..end], "{offset} {len}");
     }
+    s.read_into("r.snapshot", 0, usize::MAX, &mut buffer).await.unwrap();
+    assert_eq!(buffer, content);
     // More than any machine has: a storage that took memory for the length asked for would die here.
     assert_eq!(s.read_at("r.snapshot", 0, usize::MAX).await.unwrap(), content);
     let tail = s.read_at("r.snapshot", 4999, usize::MAX).await.unwrap();

@@ -56,9 +56,14 @@ impl OpenFile {
         }
     }
 
-    pub(super) fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
+    pub(super) fn read_into(&self, offset: u64, len: usize, bytes: &mut Vec<u8>) -> Result<()> {
         let there = usize::try_from(self.len()?.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; len.min(there)];
+        let len = len.min(there);
+        if bytes.capacity() < len {
+            // Memory that the system gives is cleared already.
+            *bytes = vec![0; len];
+        }
+        bytes.resize(len, 0);
         let mut filled = 0;
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match pread(&self.file, rest, offset.saturating_add(filled as u64)) {
@@ -69,7 +74,7 @@ impl OpenFile {
             }
         }
         bytes.truncate(filled);
-        Ok(bytes)
+        Ok(())
     }
 
     pub(super) fn append(&self, bytes: &[u8]) -> Result<()> {
