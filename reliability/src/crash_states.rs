@@ -33,8 +33,10 @@ struct Scenario {
     /// The command with its arguments. Those that begin with `@` are paths in the folder.
     command: Vec<&'static str>,
     /// Looks at the folder, and is told whether the command had ended.
-    check: Box<dyn Fn(&Path, bool) -> Result<()> + Sync>,
+    check: Box<Check>,
 }
+
+type Check = dyn Fn(&Path, bool) -> Result<()> + Sync;
 
 /// Goes through the crash states of all of them.
 ///

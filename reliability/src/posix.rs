@@ -170,7 +170,7 @@ impl Disk {
             for (fate, times) in FATES {
                 for _ in 0..if self.is_volatile() { times } else { 1 } {
                     let mut state = State::new();
-                    self.fill(&nodes, ROOT, Path::new(""), fate, &mut chance, &mut state);
+                    fill(&nodes, ROOT, Path::new(""), fate, &mut chance, &mut state);
                     states.push(state);
                 }
             }
@@ -182,27 +182,26 @@ impl Disk {
     fn is_volatile(&self) -> bool {
         self.nodes.iter().any(|node| matches!(node, Node::File { pending, .. } if !pending.is_empty()))
     }
+}
 
-    fn fill(
-        &self,
-        nodes: &[Node],
-        id: Id,
-        path: &Path,
-        fate: Fate,
-        chance: &mut impl FnMut(usize) -> usize,
-        state: &mut State,
-    ) {
-        let Node::Folder(names) = &nodes[id] else { return };
-        for (name, id) in names {
-            let path = path.join(name);
-            match &nodes[*id] {
-                Node::File { durable, pending } => {
-                    state.insert(path, Some(left_of(durable, pending, fate, chance)));
-                }
-                Node::Folder(_) => {
-                    state.insert(path.clone(), None);
-                    self.fill(nodes, *id, &path, fate, chance, state);
-                }
+fn fill(
+    nodes: &[Node],
+    id: Id,
+    path: &Path,
+    fate: Fate,
+    chance: &mut impl FnMut(usize) -> usize,
+    state: &mut State,
+) {
+    let Node::Folder(names) = &nodes[id] else { return };
+    for (name, id) in names {
+        let path = path.join(name);
+        match &nodes[*id] {
+            Node::File { durable, pending } => {
+                state.insert(path, Some(left_of(durable, pending, fate, chance)));
+            }
+            Node::Folder(_) => {
+                state.insert(path.clone(), None);
+                fill(nodes, *id, &path, fate, chance, state);
             }
         }
     }

@@ -238,7 +238,8 @@ fn text(arg: &str) -> Result<Vec<u8>> {
 }
 
 fn hex(path: &Path) -> String {
-    path.as_os_str().as_encoded_bytes().iter().map(|byte| format!("\\x{byte:02x}")).collect()
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    bytes.fold(String::new(), |text, byte| format!("{text}\\x{byte:02x}"))
 }
 
 #[cfg(test)]
@@ -258,7 +259,7 @@ mod tests {
             format!("1  write(3<{a}>, \"{}\", 1 <unfinished ...>", x("!")),
             format!("2  mkdir(\"{b}\", 0777) = 0"),
             "1  <... write resumed>) = 1".to_owned(),
-            format!("1  rename(\"{a}\", \"{b}/c\") = -1 ENOENT (No such file or directory)", b = b),
+            format!("1  rename(\"{a}\", \"{b}/c\") = -1 ENOENT (No such file or directory)"),
             format!("1  rename(\"{a}\", \"{}\") = 0", x("/r/b/c")),
             format!("1  fdatasync(3<{a}>) = 0"),
             format!("1  openat(AT_FDCWD<{fd}>, \"{b}\", O_RDONLY|O_DIRECTORY) = 5<{b}>"),
