@@ -341,8 +341,9 @@ enum Plan {
 }
 
 impl<S: Storage> Core<S> {
-    /// `seen` is the last accepted sequence number of the round before: when it has not moved, the log is idle.
-    fn plan(&self, seen: &mut u64) -> Plan {
+    /// `seen` is the last accepted sequence number, and since when: when it has not moved for long enough, the log is idle. Being
+    /// woken says nothing about that: whoever writes may call more than once, before its write and behind it.
+    fn plan(&self, seen: &mut Option<(u64, Instant)>) -> Plan {
         let mut queue = self.commit.queue();
         if queue.closing {
             return Plan::Stop;
@@ -367,10 +368,11 @@ impl<S: Storage> Core<S> {
         if queue.sealed {
             return Plan::Wait(None);
         }
-        if std::mem::replace(seen, queue.accepted()) == queue.accepted() {
-            return Plan::Lead(Duty::Seal);
-        }
-        Plan::Wait(Some(self.options.idle_seal))
+        let (accepted, now) = (queue.accepted(), sync::now());
+        let since = seen.filter(|(last, _)| *last == accepted).map_or(now, |(_, since)| since);
+        *seen = Some((accepted, since));
+        let rest = self.options.idle_seal.saturating_sub(now.saturating_duration_since(since));
+        if rest.is_zero() { Plan::Lead(Duty::Seal) } else { Plan::Wait(Some(rest)) }
     }
 }
 
@@ -379,7 +381,7 @@ impl<S: Storage> Core<S> {
     pub(crate) fn start(self: &Arc<Self>) -> Result<platform::Task> {
         let core = Arc::clone(self);
         platform::spawn("pumice", move || async move {
-            let mut seen = u64::MAX;
+            let mut seen = None;
             loop {
                 let (due, rest) = core.clean_up_due();
                 if due {
