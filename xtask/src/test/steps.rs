@@ -114,21 +114,22 @@ pub fn interleavings(sh: &Shell) -> Result<()> {
         .run()?)
 }
 
-/// Imports what the real MoltenDB wrote, and has it open what was exported. It is built into the same folder, but its lock file
-/// is its own, as is its license.
+/// Imports what the real MoltenDB wrote, and has it open what was exported. Its lock file is its own, as is its license, and so
+/// is the folder that it is built into: a library that is also a `cdylib` has one name there, whatever its features are, and
+/// who builds it beside this would get the wrong one.
 fn real_moltendb(sh: &Shell) -> Result<()> {
     let manifest = "tests/moltendb/Cargo.toml";
-    let target = setup::target_dir(sh)?;
+    let target = setup::target_dir(sh)?.join("moltendb");
     cmd!(sh, "cargo fmt --manifest-path {manifest} --check").run()?;
     let clippy = ["clippy", "--manifest-path", manifest, "--tests", "--target-dir"];
     cmd!(sh, "cargo {clippy...} {target} -- -D warnings").run()?;
     Ok(cmd!(sh, "cargo test --manifest-path {manifest} --target-dir {target}").run()?)
 }
 
-/// The harness that measures has a lock file of its own, for its many engines. The one for browsers is JavaScript.
+/// The harness that measures has a lock file and a folder of its own, for its many engines. The one for browsers is JavaScript.
 fn benchmark(sh: &Shell) -> Result<()> {
     let manifest = "bench/Cargo.toml";
-    let target = setup::target_dir(sh)?;
+    let target = setup::target_dir(sh)?.join("bench-harness");
     cmd!(sh, "cargo fmt --manifest-path {manifest} --check").run()?;
     let clippy = ["clippy", "--locked", "--manifest-path", manifest, "--all-targets", "--target-dir"];
     cmd!(sh, "cargo {clippy...} {target} -- -D warnings").run()?;
