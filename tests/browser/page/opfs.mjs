@@ -16,8 +16,17 @@ export async function filesOf(name) {
   return all.filter(({ path }) => path.split('/').slice(0, -1).some(part => part === name || decodeURIComponent(part) === name));
 }
 
-/** A file's bytes. */
-export const bytesOf = async ({ handle }) => new Uint8Array(await (await handle.getFile()).arrayBuffer());
+/** A file's bytes. A browser refuses to read a file that was written to since it was asked for; it is asked for anew then. */
+export async function bytesOf({ handle }) {
+  for (let again = 0; ; again += 1) {
+    try {
+      return new Uint8Array(await (await handle.getFile()).arrayBuffer());
+    } catch (error) {
+      if (error.name !== 'NotReadableError' || again === 100) throw error;
+      await new Promise(resolve => setTimeout(resolve, 10));
+    }
+  }
+}
 
 /** Puts `bytes` at `offset`, in place. */
 export async function put({ handle }, offset, bytes) {
