@@ -245,7 +245,10 @@ impl<S: Storage> TableCursor<S> {
                 None => (child.offset, end),
             };
             self.read_ahead = (2 * self.read_ahead).clamp(FIRST_READ_AHEAD, READ_AHEAD);
-            table.read_into(Span { offset: start, len: end - start }, &mut self.ahead).await?;
+            // Taken out, so that after a failure nothing counts as read.
+            let mut ahead = std::mem::take(&mut self.ahead);
+            table.read_into(Span { offset: start, len: end - start }, &mut ahead).await?;
+            self.ahead = ahead;
             self.ahead_offset = start;
         }
         // Inside what was read, and so within memory.
