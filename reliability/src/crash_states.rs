@@ -208,7 +208,7 @@ fn made(make: impl FnOnce(&Path) -> Result<()>) -> Result<State> {
     take_up(&root)
 }
 
-/// A database with a snapshot, a log of two segments, and its past where it is kept.
+/// A database with a snapshot and a log behind it, and its past where it is kept.
 fn database(dir: &Path, retention: Option<Retention>) -> Result<Db> {
     let db = Db::open(dir)?;
     db.set_retention(retention)?;
@@ -225,7 +225,7 @@ fn scenarios() -> Result<Vec<Scenario>> {
             name: "backup",
             before: made(|root| Ok(database(&root.join("db"), None)?.close()?))?,
             command: vec!["backup", "@db", "@backups"],
-            check: Box::new(|root, ended| check_backup(root, ended, None)),
+            check: Box::new(|root, ended| check_backup(root, ended, Unfinished::Nothing)),
         },
         Scenario {
             name: "backup of a past, onto an older one",
@@ -239,7 +239,7 @@ fn scenarios() -> Result<Vec<Scenario>> {
                 Ok(db.close()?)
             })?,
             command: vec!["backup", "@db", "@backups"],
-            check: Box::new(|root, ended| check_backup(root, ended, Some(OLDER))),
+            check: Box::new(|root, ended| check_backup(root, ended, Unfinished::Older)),
         },
         Scenario {
             name: "backup onto one with a damaged file",
@@ -250,7 +250,7 @@ fn scenarios() -> Result<Vec<Scenario>> {
                 Ok(db.close()?)
             })?,
             command: vec!["backup", "@db", "@backups"],
-            check: Box::new(|root, ended| check_backup(root, ended, None)),
+            check: Box::new(|root, ended| check_backup(root, ended, Unfinished::Damaged)),
         },
     ];
     let backed_up = made(|root| {
@@ -287,20 +287,40 @@ fn scenarios() -> Result<Vec<Scenario>> {
     Ok(all)
 }
 
-fn check_backup(root: &Path, ended: bool, older: Option<u64>) -> Result<()> {
+/// What the backup's directory may give until the backup has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unfinished {
+    /// Nothing, or the new state.
+    Nothing,
+    /// The state of the backup before, or the new one.
+    Older,
+    /// A refusal that tells of the damage, or the new state.
+    Damaged,
+}
+
+fn check_backup(root: &Path, ended: bool, unfinished: Unfinished) -> Result<()> {
     let (db, backups) = (root.join("db"), root.join("backups"));
     is_at(&db, LAST).context("the database")?;
     let restored = root.join("restored");
     match Db::restore(&backups, &restored) {
         Ok(()) => {
             let sequence = read(&restored)?;
-            let least = if ended { LAST } else { older.unwrap_or(1) };
+            let least = if unfinished == Unfinished::Older && !ended { OLDER } else { LAST };
             ensure!(sequence >= least, "the backup ends at record {sequence}");
             fs::remove_dir_all(&restored)?;
         }
-        // A first one that was cut off.
-        Err(error) if !ended && older.is_none() && error.kind() != ErrorKind::Io => {}
-        Err(error) => return Err(error).context("restoring the backup"),
+        Err(error) => {
+            let kind = error.kind();
+            let may_be = match unfinished {
+                // There may be no directory yet, or nothing in it.
+                Unfinished::Nothing => matches!(kind, ErrorKind::NotFound | ErrorKind::InvalidArgument),
+                Unfinished::Older => false,
+                Unfinished::Damaged => kind == ErrorKind::Corrupt,
+            };
+            if ended || !may_be {
+                return Err(error).context("restoring the backup");
+            }
+        }
     }
     let open = Db::open(&db)?;
     let again = open.backup(&backups).context("backing up again")?;
@@ -308,10 +328,10 @@ fn check_backup(root: &Path, ended: bool, older: Option<u64>) -> Result<()> {
     ensure!(again.sequence == LAST, "the next backup ends at record {}", again.sequence);
     Db::restore(&backups, &restored).context("restoring the next backup")?;
     is_usable(&restored, LAST)?;
-    if let Some(older) = older {
+    if unfinished == Unfinished::Older {
         let restored = root.join("restored earlier");
-        Db::restore_at(&backups, &restored, Moment::Sequence(older))?;
-        is_at(&restored, older)?;
+        Db::restore_at(&backups, &restored, Moment::Sequence(OLDER))?;
+        is_at(&restored, OLDER)?;
     }
     Ok(())
 }
