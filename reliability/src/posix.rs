@@ -248,7 +248,7 @@ enum Fate {
     Hole,
 }
 
-/// How often each is tried. There are as many cuts as bytes in most of what is written at once here.
+/// How often each is tried, at places by chance. A line of the log here has about a hundred bytes.
 const FATES: [(Fate, usize); 7] = [
     (Fate::Lost, 1),
     (Fate::Kept, 1),
