@@ -86,7 +86,9 @@ async fn verify_files<S: Storage>(storage: &Arc<S>, files: &Files) -> Result<Ver
         Err(error) => damage_or_error(error, &mut found)?,
     }
     let options = Options::new().read_only(true).recovery(RecoveryMode::TornTail);
-    match recovery::open(Arc::clone(storage), &options, cache, files, &Archive::default()).await {
+    #[allow(clippy::default_constructed_unit_structs)] // In a browser it is one.
+    let archive = Archive::default();
+    match recovery::open(Arc::clone(storage), &options, cache, files, &archive).await {
         Ok(opened) => {
             found.torn = opened.report.torn;
             found.records = opened.report.replayed;

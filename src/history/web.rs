@@ -19,7 +19,7 @@ impl Archive {
         Self
     }
 
-    #[allow(clippy::unnecessary_wraps)] // As where there is one.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self)] // As where there is one.
     pub(crate) fn require_log(&self, _files: &Files) -> Result<()> {
         Ok(())
     }

@@ -79,7 +79,11 @@ pub const STEPS: &[Step] = &[
     optional("full disk and failing syncs", "full-disk", |sh| harness(sh, &["full-disk"])),
     step("compiles for the browser", |sh| {
         setup::wasm_target(sh)?;
-        Ok(cmd!(sh, "cargo check --lib --target wasm32-unknown-unknown").run()?)
+        let lint = ["clippy", "--lib", "--target", "wasm32-unknown-unknown"];
+        for features in ["", "js", "encryption"] {
+            cmd!(sh, "cargo {lint...} --features {features} -- -D warnings").run()?;
+        }
+        Ok(())
     }),
     step("package", |sh| Ok(cmd!(sh, "cargo package --package pumice --allow-dirty").run()?)),
 ];
