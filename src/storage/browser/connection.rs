@@ -13,6 +13,7 @@
 mod attempt;
 mod transaction;
 
+use transaction::Ask;
 pub(crate) use transaction::{Asked, Change, range};
 
 use super::failure::{failure, lacks};
@@ -149,8 +150,9 @@ impl Connection {
         stores: &[&str],
         ask: impl Fn(&IdbTransaction) -> Asked<[IdbRequest; N]>,
     ) -> Result<[JsValue; N]> {
-        let requests = self.run(stores, false, ask).await?;
-        Ok(requests.map(|request| request.result().unwrap_or_default()))
+        let requests = self.run(stores, false, &|transaction| ask(transaction).map(Vec::from)).await?;
+        let mut results = requests.into_iter().map(|request| request.result().unwrap_or_default());
+        Ok(std::array::from_fn(|_| results.next().unwrap_or_default()))
     }
 
     /// Makes all of the changes, or none of them, durably.
@@ -167,23 +169,21 @@ impl Connection {
         if stores.is_empty() {
             return Ok(());
         }
-        self.run(&stores, true, |transaction| changes.iter().try_for_each(|change| change.make(transaction)))
-            .await
+        let make = |transaction: &IdbTransaction| {
+            changes.iter().try_for_each(|change| change.make(transaction)).map(|()| Vec::new())
+        };
+        self.run(&stores, true, &make).await.map(drop)
     }
 
-    async fn run<T>(
-        &self,
-        stores: &[&str],
-        write: bool,
-        ask: impl Fn(&IdbTransaction) -> Asked<T>,
-    ) -> Result<T> {
+    /// Of one type, so that it is compiled once.
+    async fn run(&self, stores: &[&str], write: bool, ask: &Ask<'_>) -> Result<Vec<IdbRequest>> {
         let generation = self.generation.get();
-        let outcome = transaction::run(&self.database(), stores, write, &ask).await;
+        let outcome = transaction::run(&self.database(), stores, write, ask).await;
         let outcome = match outcome {
             Err(Trouble::Lost(exception)) if !self.closed.get() => {
                 tracing::warn!(exception = ?exception, "the connection to IndexedDB was lost and is made again");
                 self.again(generation).await?;
-                transaction::run(&self.database(), stores, write, &ask).await
+                transaction::run(&self.database(), stores, write, ask).await
             }
             outcome => outcome,
         };
@@ -203,11 +203,12 @@ impl Connection {
             return Ok(());
         }
         let database = reach(&self.factory, &self.name, Aim::Again, &Patience::new(MOMENT)).await?;
-        let ask = |transaction: &IdbTransaction| transaction.object_store(META)?.get(&OWNER.into());
+        let ask =
+            |transaction: &IdbTransaction| Ok(vec![transaction.object_store(META)?.get(&OWNER.into())?]);
         let owner = transaction::run(&database, &[META], false, &ask)
             .await
             .ok()
-            .and_then(|asked| asked.result().ok());
+            .and_then(|asked| asked.first()?.result().ok());
         if owner.and_then(|owner| owner.as_string()).as_deref() != Some(&self.token) {
             database.close();
             let message =
@@ -222,10 +223,15 @@ impl Connection {
         Ok(())
     }
 
-    /// The single value of that name.
-    pub(crate) async fn meta(&self, key: &str) -> Result<Option<String>> {
-        let [value] = self.read(&[META], |t| Ok([t.object_store(META)?.get(&key.into())?])).await?;
-        Ok(value.as_string())
+    /// The single values of those names, as they are at one moment.
+    pub(crate) async fn meta<const N: usize>(&self, keys: [&str; N]) -> Result<[Option<String>; N]> {
+        let ask = |transaction: &IdbTransaction| -> Asked<[IdbRequest; N]> {
+            let store = transaction.object_store(META)?;
+            let asked: Asked<Vec<_>> = keys.iter().map(|key| store.get(&(*key).into())).collect();
+            // There are as many as keys.
+            asked?.try_into().map_err(|_| JsValue::UNDEFINED)
+        };
+        Ok(self.read(&[META], ask).await?.map(|value| value.as_string()))
     }
 
     /// Lets the place go. Transactions that were begun are finished.

@@ -15,6 +15,7 @@ use crate::storage::opfs::{self, OpfsFiles, OpfsJournal, OpfsStorage, USED};
 use crate::storage::pool::SlotFiles;
 use crate::storage::{MemoryStorage, Storage};
 use crate::sync::now;
+use futures_util::future::join;
 use std::time::Duration;
 
 /// The longest name, in characters.
@@ -49,12 +50,17 @@ pub async fn open(name: &str, wanted: Wanted, patience: Duration) -> Result<Open
     if wanted == Wanted::Memory {
         return Ok(Opened { storage: BrowserStorage(Inner::Memory(MemoryStorage::new())), evicted: false });
     }
-    let connection = Connection::open(name, &Patience::new(patience)).await?;
-    if connection.meta(DELETING).await?.is_some() {
+    // Each takes a while the first time.
+    let (connection, available) =
+        join(Connection::open(name, &Patience::new(patience)), opfs::available()).await;
+    let connection = connection?;
+    let [deleting, mut noted, mut used] = connection.meta([DELETING, KIND, USED]).await?;
+    if deleting.is_some() {
         erase(&connection, existing(name, patience).await?, patience).await?;
+        (noted, used) = (None, None);
     }
-    let kept = kept_in(&connection, patience).await?;
-    let chosen = match choose(name, kept, wanted, patience).await {
+    let kept = kept_in(&connection, noted.as_deref(), patience).await?;
+    let chosen = match choose(name, kept, wanted, available, patience).await {
         Ok(chosen) => chosen,
         Err(error) => {
             if kept.is_none() {
@@ -65,23 +71,24 @@ pub async fn open(name: &str, wanted: Wanted, patience: Duration) -> Result<Open
         }
     };
     let kind = if chosen.is_some() { OPFS } else { INDEXED_DB };
-    connection.write(&[Change::Value(META, KIND, kind.into())]).await?;
+    if noted.as_deref() != Some(kind) {
+        connection.write(&[Change::Value(META, KIND, kind.into())]).await?;
+    }
     let Some(files) = chosen else {
         let storage = IndexedDbStorage::new(connection).await?;
         return Ok(Opened { storage: BrowserStorage(Inner::IndexedDb(storage)), evicted: false });
     };
-    let used = connection.meta(USED).await?.is_some();
     let start = now();
     let clock = move || now().saturating_duration_since(start).as_millis() as u64;
     let journal = OpfsJournal::new(connection, patience).await?;
     let storage = OpfsStorage::open(files, journal, clock).await?;
-    let evicted = used && storage.list().await?.is_empty();
+    let evicted = used.is_some() && storage.list().await?.is_empty();
     Ok(Opened { storage: BrowserStorage(Inner::Opfs(Box::new(storage))), evicted })
 }
 
-/// In which storage the database is, if there is one.
-async fn kept_in(connection: &Connection, patience: Duration) -> Result<Option<Kind>> {
-    match connection.meta(KIND).await?.as_deref() {
+/// In which storage the database is, if there is one. Its place notes one or nothing.
+async fn kept_in(connection: &Connection, noted: Option<&str>, patience: Duration) -> Result<Option<Kind>> {
+    match noted {
         Some(INDEXED_DB) => return Ok(Some(Kind::IndexedDb)),
         Some(_) => return Ok(Some(Kind::Opfs)),
         None => {}
@@ -100,9 +107,9 @@ async fn choose(
     name: &str,
     kept: Option<Kind>,
     wanted: Wanted,
+    available: bool,
     patience: Duration,
 ) -> Result<Option<OpfsFiles>> {
-    let available = opfs::available().await;
     let in_opfs = match (kept, wanted) {
         (Some(Kind::Opfs), Wanted::Auto | Wanted::Opfs) | (None, Wanted::Opfs) => true,
         (Some(Kind::IndexedDb), Wanted::Auto | Wanted::IndexedDb) | (None, Wanted::IndexedDb) => false,

@@ -4,7 +4,7 @@ use crate::storage::browser::failure::name;
 use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{IdbDatabase, IdbKeyRange, IdbTransaction};
+use web_sys::{IdbDatabase, IdbKeyRange, IdbRequest, IdbTransaction};
 
 /// Why a transaction changed nothing.
 pub(super) enum Trouble {
@@ -15,6 +15,9 @@ pub(super) enum Trouble {
 
 /// What the browser answers to a call.
 pub(crate) type Asked<T> = Result<T, JsValue>;
+
+/// Asks for something in a transaction, which may be done twice.
+pub(super) type Ask<'a> = dyn Fn(&IdbTransaction) -> Asked<Vec<IdbRequest>> + 'a;
 
 /// A change to a store. Keys are strings.
 pub(crate) enum Change<'a> {
@@ -59,12 +62,12 @@ pub(super) async fn settled(mut listen: impl FnMut(&Function, &Function)) -> Ask
 }
 
 /// Does what `ask` asks for, in one transaction; a writing one survives a power cut when this returns.
-pub(super) async fn run<T>(
+pub(super) async fn run(
     database: &IdbDatabase,
     stores: &[&str],
     write: bool,
-    ask: &impl Fn(&IdbTransaction) -> Asked<T>,
-) -> Result<T, Trouble> {
+    ask: &Ask<'_>,
+) -> Result<Vec<IdbRequest>, Trouble> {
     let transaction = begin(database, stores, write).map_err(|exception| {
         if is_lost(&exception) { Trouble::Lost(exception) } else { Trouble::Failed(exception) }
     })?;
