@@ -77,6 +77,10 @@ pub(crate) struct Core<S: Storage> {
     files: Mutex<LiveFiles<S>>,
 }
 
+/// How long nobody has written when a compaction may begin that nothing else calls for.
+const IDLE: Duration = Duration::from_secs(1);
+/// When a compaction that waits for the storage is thought of again.
+const LATER: Duration = Duration::from_secs(5);
 /// No grace is longer, so that no clock runs over.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Listings that a reader beside a busy writer may find overtaken before it gives up.
@@ -351,10 +355,12 @@ impl<S: Storage> Core<S> {
         if queue.failure.is_some() {
             return Plan::Wait(None);
         }
-        if queue.compact_due() {
+        let put_off = queue.compact_due() && self.can_wait(&queue);
+        if queue.compact_due() && !put_off {
             queue.compacting = true;
             return Plan::Compact;
         }
+        let again = put_off.then_some(LATER);
         if std::mem::replace(&mut queue.background_wanted, false)
             && (queue.pending_bytes() > 0 || queue.sync_wanted > queue.durable)
         {
@@ -365,14 +371,37 @@ impl<S: Storage> Core<S> {
             Some(rest) => return Plan::Wait(Some(rest)),
             None => {}
         }
-        if queue.sealed {
-            return Plan::Wait(None);
+        if queue.sealed && !self.compacts_when_idle(&queue) {
+            return Plan::Wait(again);
         }
         let (accepted, now) = (queue.accepted(), sync::now());
         let since = seen.filter(|(last, _)| *last == accepted).map_or(now, |(_, since)| since);
         *seen = Some((accepted, since));
-        let rest = self.options.idle_seal.saturating_sub(now.saturating_duration_since(since));
-        if rest.is_zero() { Plan::Lead(Duty::Seal) } else { Plan::Wait(Some(rest)) }
+        let wanted = if queue.sealed { IDLE } else { self.options.idle_seal };
+        let rest = wanted.saturating_sub(now.saturating_duration_since(since));
+        if !rest.is_zero() {
+            return Plan::Wait(Some(rest));
+        }
+        if !queue.sealed {
+            return Plan::Lead(Duty::Seal);
+        }
+        if self.storage.is_young() {
+            return Plan::Wait(Some(LATER));
+        }
+        queue.compacting = true;
+        Plan::Compact
+    }
+
+    /// Whether a compaction that is due had better wait: what it writes costs less later, and there is room.
+    fn can_wait(&self, queue: &Queue) -> bool {
+        queue.log_bytes < queue.compact_due_at.saturating_mul(3) && self.storage.is_young()
+    }
+
+    /// Whether the log is long enough to be compacted when nobody writes, and no earlier attempt has failed.
+    fn compacts_when_idle(&self, queue: &Queue) -> bool {
+        let as_usual = self.options.compact_at.is_some_and(|at| queue.compact_due_at <= at);
+        let long = self.options.compact_idle_at.is_some_and(|at| queue.log_bytes >= at);
+        as_usual && long && !queue.compacting
     }
 }
 

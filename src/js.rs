@@ -26,6 +26,7 @@ use crate::options::Options;
 use crate::storage::browser::{self, BrowserStorage, Kind, Wanted};
 use convert::{Answer, number, settle, thrown, whole};
 use js_sys::Array;
+use std::sync::Arc;
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
 
@@ -34,6 +35,8 @@ const SETTLED: &str = "type Settled<T> = T | Promise<T>;";
 
 /// How long whoever had the files before may take to let them go.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The bytes of log that are worth a compaction when nobody writes: opening replays a MiB in some 15 ms.
+const IDLE_TAIL: u64 = 1 << 20;
 /// How long the tabs have, after a change of leader, to say which part of the log their feeds still need.
 const FEED_GRACE: Duration = Duration::from_secs(60);
 
@@ -59,6 +62,7 @@ impl Engine {
         let options = Options::new()
             .durability(writes::durability_of(&durability))
             .feed_grace(FEED_GRACE)
+            .compact_when_idle_at(Some(IDLE_TAIL))
             .flush_interval(Duration::from_millis(whole(flush_interval)));
         let wanted = match storage.as_str() {
             "opfs" => Wanted::Opfs,
@@ -69,6 +73,8 @@ impl Engine {
         let opened = browser::open(&name, wanted, PATIENCE).await.map_err(|error| thrown(&error))?;
         let (storage, evicted) = (opened.storage.kind(), opened.evicted);
         let db = Db::open_with(opened.storage, options).await.map_err(|error| thrown(&error))?;
+        let opened = Arc::clone(&db.core().storage);
+        wasm_bindgen_futures::spawn_local(async move { opened.settle().await });
         Ok(Engine { db, storage, evicted })
     }
 

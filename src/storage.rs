@@ -109,6 +109,11 @@ pub trait Storage: platform::MaybeShared + 'static {
         Ok(())
     }
 
+    /// Whether a file that is made now costs much more than one that is made in a minute, so that what can wait had better do.
+    fn is_young(&self) -> bool {
+        false
+    }
+
     /// What copies of these files in another place are made with, if they are to be encrypted as these are. `None` unless the
     /// storage encrypts: one that passes calls on to an encrypted one passes on this too, or backups refuse nothing and are plain.
     #[cfg(feature = "encryption")]

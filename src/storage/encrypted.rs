@@ -459,6 +459,10 @@ impl<S: Storage> Storage for EncryptedStorage<S> {
         self.inner.close().await
     }
 
+    fn is_young(&self) -> bool {
+        self.inner.is_young()
+    }
+
     fn sealer(&self) -> Option<Sealer> {
         let key_file = self.key_file.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Some(Sealer::new(self.data.clone(), key_file))

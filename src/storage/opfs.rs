@@ -27,7 +27,7 @@ use std::time::Duration;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{FileSystemReadWriteOptions, FileSystemSyncAccessHandle};
+use web_sys::{FileSystemFileHandle, FileSystemReadWriteOptions, FileSystemSyncAccessHandle};
 
 pub(super) use buckets::{erase, has_buckets};
 pub(super) use directory::{available, list};
@@ -89,7 +89,11 @@ impl OpfsFiles {
 
     async fn try_open(&self, slot: u32) -> Result<FileSystemSyncAccessHandle> {
         let file = self.directory.file(slot).await?;
-        let handle = Coming::arrive(file.create_sync_access_handle()).await;
+        Self::arrive(slot, Coming::begin(&file)).await
+    }
+
+    async fn arrive(slot: u32, coming: Coming) -> Result<FileSystemSyncAccessHandle> {
+        let handle = coming.arrive().await;
         let handle = handle.map_err(|exception| failure(&format!("open slot {slot}"), &exception))?;
         // In browsers of before 2023 these calls return promises, so nothing would be durable when they return.
         if handle.get_size().is_ok_and(f64::is_finite) {
@@ -125,6 +129,33 @@ impl SlotFiles for OpfsFiles {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    async fn open_all(&self, slots: &[u32]) -> Result<()> {
+        let closed = |slot: &u32| !self.handles.borrow().contains_key(slot);
+        let slots: Vec<u32> = slots.iter().copied().filter(closed).collect();
+        // Asked for all at once: each answer takes a millisecond or two. And all are waited for: a worker ends at a
+        // refusal that nobody takes.
+        let asked: Vec<_> = slots.iter().map(|slot| (*slot, self.directory.ask_for(*slot))).collect();
+        let (mut coming, mut failed) = (Vec::new(), None);
+        for (slot, file) in asked {
+            match Directory::answer(slot, file).await {
+                Ok(file) => coming.push((slot, Coming::begin(&file))),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        for (slot, coming) in coming {
+            let opened = match Self::arrive(slot, coming).await {
+                Ok(handle) => {
+                    self.handles.borrow_mut().insert(slot, handle);
+                    Ok(())
+                }
+                Err(error) if error.kind() == ErrorKind::Busy && failed.is_none() => self.open(slot).await,
+                Err(error) => Err(error),
+            };
+            failed = failed.or(opened.err());
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     fn len(&self, slot: u32) -> Result<u64> {
@@ -194,10 +225,13 @@ struct Coming {
 }
 
 impl Coming {
-    async fn arrive(promise: Promise) -> Asked<FileSystemSyncAccessHandle> {
-        let mut coming = Self { promise, arrived: false };
-        let handle = JsFuture::from(coming.promise.clone()).await;
-        coming.arrived = true;
+    fn begin(file: &FileSystemFileHandle) -> Self {
+        Self { promise: file.create_sync_access_handle(), arrived: false }
+    }
+
+    async fn arrive(mut self) -> Asked<FileSystemSyncAccessHandle> {
+        let handle = JsFuture::from(self.promise.clone()).await;
+        self.arrived = true;
         handle.map(JsCast::unchecked_into)
     }
 }

@@ -23,7 +23,7 @@ mod table;
 mod turn;
 mod twin;
 
-pub use parts::{Clock, Copies, Journal, JournalEdit, SlotFiles};
+pub use parts::{Clock, Copies, Journal, JournalEdit, Known, SlotFiles};
 
 use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
@@ -67,6 +67,16 @@ impl<F: SlotFiles, J: Journal> PooledStorage<F, J> {
         Ok(pool)
     }
 
+    /// Does what opening put off, which the first change of the journal does otherwise, and takes longer for it.
+    ///
+    /// # Errors
+    /// When the journal fails. Then it refuses every later change.
+    pub async fn settle(&self) -> Result<()> {
+        let _turn = self.turn.take().await;
+        drop(self.table()?);
+        self.journal.settle().await
+    }
+
     fn table(&self) -> Result<MutexGuard<'_, Table>> {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         table.check_open()?;
@@ -107,13 +117,17 @@ impl<F: SlotFiles, J: Journal> PooledStorage<F, J> {
 
     /// Makes spare slots, which age until they are needed.
     async fn fill_up(&self) {
-        let lacks = || self.table().is_ok_and(|table| table.free_slots() < SPARES);
-        while lacks() {
-            if let Err(error) = self.grow().await {
-                // Whoever needs a slot and finds none will be told.
-                tracing::warn!(%error, "the pool cannot grow");
-                return;
-            }
+        let Ok(first) = self.table().and_then(|table| table.next_number()) else { return };
+        let lacking = self.table().map_or(0, |table| SPARES.saturating_sub(table.free_slots()));
+        let numbers: Vec<u32> = (first..=u32::MAX).take(lacking).collect();
+        if let Err(error) = self.files.open_all(&numbers).await {
+            // Whoever needs a slot and finds none will be told.
+            tracing::warn!(%error, "the pool cannot grow");
+            return;
+        }
+        let Ok(mut table) = self.table() else { return };
+        for number in numbers {
+            table.slots.insert(number, Slot::young(self.clock.millis()));
         }
     }
 
@@ -282,6 +296,10 @@ impl<F: SlotFiles, J: Journal> Storage for PooledStorage<F, J> {
                 let message = format!("cannot cut {name} to {len} bytes, it is shorter");
                 return Err(Error::new(ErrorKind::InvalidArgument, message));
             }
+            if young && len == file.len && len == file.pieces.end() && !file.ragged {
+                // The journal has it so.
+                return Ok(());
+            }
             if !young {
                 let cut = self.files.truncate(slot, DATA + len).and_then(|()| self.files.flush(slot));
                 cut.inspect_err(|error| file.failed = Some(error.clone()))?;
@@ -308,6 +326,7 @@ impl<F: SlotFiles, J: Journal> Storage for PooledStorage<F, J> {
     }
 
     async fn close(&self) -> Result<()> {
+        self.journal.give_up();
         let _turn = self.turn.take().await;
         let Ok(young) = self.table().map(|table| table.young_files()) else { return Ok(()) };
         for name in young {
@@ -320,5 +339,10 @@ impl<F: SlotFiles, J: Journal> Storage for PooledStorage<F, J> {
         }
         self.journal.close().await;
         Ok(())
+    }
+
+    /// Until there is a spare slot to rely on, what is written to a new file goes into the journal too.
+    fn is_young(&self) -> bool {
+        self.table().is_ok_and(|table| !table.has_aged_spare(self.clock.millis()))
     }
 }

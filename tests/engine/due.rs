@@ -25,6 +25,7 @@ struct Watch {
     waits: Option<Arc<AtomicBool>>,
     /// How long an append to a snapshot takes.
     delay: Duration,
+    is_young: AtomicBool,
 }
 
 impl Watch {
@@ -51,6 +52,10 @@ impl Hook for Watch {
             }
         }
         Verdict::Go
+    }
+
+    fn is_young(&self) -> bool {
+        self.is_young.load(Ordering::SeqCst)
     }
 }
 
@@ -135,6 +140,51 @@ fn closing_waits_for_a_compaction_only_when_the_log_is_much_too_long() {
     within(LIMIT, "closing", || {
         assert_eq!(close_in_the_midst(12 << 20), 0);
         assert_eq!(close_in_the_midst(4 << 20), 1);
+    });
+}
+
+#[test]
+fn a_log_that_nobody_writes_to_is_compacted_where_it_is_worth_that() {
+    within(LIMIT, "compactions in the background", || {
+        let watch = Arc::new(Watch::default());
+        let db = open(MemoryStorage::new(), &watch, Options::new().compact_when_idle_at(Some(32 << 10)));
+        let compactions = || db.stats().unwrap().compactions;
+        put(&db, "short", 8 * KIB);
+        thread::sleep(Duration::from_millis(1300));
+        assert_eq!(compactions(), 0);
+        for n in 0..15 {
+            put(&db, &n.to_string(), 4 * KIB);
+            thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(compactions(), 0, "not while someone writes");
+        until(|| compactions() == 1);
+        thread::sleep(Duration::from_millis(1300));
+        assert_eq!(compactions(), 1, "once");
+        // Only on request is only on request.
+        let options = Options::new().compact_at(None).compact_when_idle_at(Some(1));
+        let other = open(MemoryStorage::new(), &watch, options);
+        put(&other, "a", KIB);
+        thread::sleep(Duration::from_millis(1300));
+        assert_eq!(other.stats().unwrap().compactions, 0);
+    });
+}
+
+#[test]
+fn a_compaction_waits_while_new_files_cost_much_and_the_log_is_not_too_long() {
+    within(LIMIT, "compactions in the background", || {
+        let watch = Arc::new(Watch { is_young: true.into(), ..Watch::default() });
+        let options = || Options::new().compact_at(Some(32 << 10)).compact_when_idle_at(Some(1));
+        let db = open(MemoryStorage::new(), &watch, options());
+        put(&db, "a", 64 * KIB);
+        thread::sleep(Duration::from_millis(1300));
+        assert_eq!(db.stats().unwrap().compactions, 0);
+        put(&db, "b", 40 * KIB);
+        until(|| db.stats().unwrap().compactions == 1);
+        // It is thought of again, though nobody writes.
+        let db = open(MemoryStorage::new(), &watch, options());
+        put(&db, "a", 64 * KIB);
+        watch.is_young.store(false, Ordering::SeqCst);
+        until(|| db.stats().unwrap().compactions == 1);
     });
 }
 

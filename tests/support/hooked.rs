@@ -59,6 +59,11 @@ pub trait Hook: Send + Sync + 'static {
 
     /// Only after calls that succeeded.
     fn after(&self, _op: Op, _name: &str, _bytes: &[u8]) {}
+
+    /// As for a storage.
+    fn is_young(&self) -> bool {
+        false
+    }
 }
 
 /// `S`, watched by a hook of any kind: with one type for all of them the engine is compiled once for them all.
@@ -137,5 +142,9 @@ impl<S: Storage> Storage for Hooked<S> {
 
     async fn close(&self) -> Result<()> {
         self.call(Op::Close, "", &[], async |s: &S| s.close().await).await
+    }
+
+    fn is_young(&self) -> bool {
+        self.hook.is_young() || self.inner.is_young()
     }
 }

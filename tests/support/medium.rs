@@ -1,8 +1,9 @@
 //! The raw parts of a [`PooledStorage`](pumice::pool::PooledStorage) in memory: slot files, a journal, and stores for a
 //! journal in two copies, all of which a test can watch and fail.
 
+use bytes::Bytes;
 use pumice::Result;
-use pumice::pool::{Copies, Journal, JournalEdit, SlotFiles, TwinJournal};
+use pumice::pool::{Copies, Journal, JournalEdit, Known, SlotFiles, TwinJournal};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -207,6 +208,13 @@ impl Journal for EitherJournal {
         match self {
             Self::One(journal) => journal.read().await,
             Self::Twin(journal) => journal.read().await,
+        }
+    }
+
+    async fn read_with(&self, known: &impl Known) -> Result<Vec<(String, Bytes)>> {
+        match self {
+            Self::One(journal) => journal.read_with(known).await,
+            Self::Twin(journal) => journal.read_with(known).await,
         }
     }
 

@@ -41,6 +41,15 @@ impl BrowserStorage {
         Self(Inner::Outside(Outside(file)))
     }
 
+    /// Does what opening put off.
+    #[cfg(feature = "js")]
+    pub(crate) async fn settle(&self) {
+        if let Inner::Opfs(storage) = &self.0 {
+            // Whoever writes next is told of a failure.
+            let _ = storage.settle().await;
+        }
+    }
+
     /// What it is kept in.
     pub fn kind(&self) -> Kind {
         match self.0 {
@@ -88,5 +97,9 @@ impl Storage for BrowserStorage {
 
     async fn close(&self) -> Result<()> {
         storage!(self.close())
+    }
+
+    fn is_young(&self) -> bool {
+        matches!(&self.0, Inner::Opfs(storage) if storage.is_young())
     }
 }

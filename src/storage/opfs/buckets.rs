@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::storage::browser::connection::{Asked, Change, Connection, JOURNAL, META};
 use crate::storage::browser::failure::{failure, lacks};
 use crate::storage::browser::patience::Patience;
-use crate::storage::pool::{Copies, Journal, JournalEdit, TwinJournal};
+use crate::storage::pool::{Copies, Journal, JournalEdit, Known, TwinJournal};
+use bytes::Bytes;
 use js_sys::{Array, Function, Promise, Reflect};
 use std::cell::Cell;
 use std::time::Duration;
@@ -49,7 +50,7 @@ impl OpfsJournal {
             },
         };
         // What was written into buckets is nowhere else.
-        if place.meta(COPIED).await?.is_some() {
+        if let [Some(_)] = place.meta([COPIED]).await? {
             Err(refused)
         } else {
             Ok(Self::One(IndexedDbJournal::new(place)))
@@ -65,10 +66,31 @@ impl Journal for OpfsJournal {
         }
     }
 
+    async fn read_with(&self, known: &impl Known) -> Result<Vec<(String, Bytes)>> {
+        match self {
+            Self::One(journal) => journal.read_with(known).await,
+            Self::Twin(journal) => journal.read_with(known).await,
+        }
+    }
+
     async fn commit(&self, edits: Vec<JournalEdit>) -> Result<()> {
         match self {
             Self::One(journal) => journal.commit(edits).await,
             Self::Twin(journal) => journal.commit(edits).await,
+        }
+    }
+
+    async fn settle(&self) -> Result<()> {
+        match self {
+            Self::One(journal) => journal.settle().await,
+            Self::Twin(journal) => journal.settle().await,
+        }
+    }
+
+    fn give_up(&self) {
+        match self {
+            Self::One(journal) => journal.give_up(),
+            Self::Twin(journal) => journal.give_up(),
         }
     }
 

@@ -110,9 +110,17 @@ impl Directory {
 
     /// A slot's file, which is made if it is missing.
     pub(super) async fn file(&self, slot: u32) -> Result<FileSystemFileHandle> {
+        Self::answer(slot, self.ask_for(slot)).await
+    }
+
+    /// Asks for a slot's file, of which [`answer`](Self::answer) then tells.
+    pub(super) fn ask_for(&self, slot: u32) -> Promise {
         let options = FileSystemGetFileOptions::new();
         options.set_create(true);
-        let file = self.own.get_file_handle_with_options(&file_name(slot), &options);
+        self.own.get_file_handle_with_options(&file_name(slot), &options)
+    }
+
+    pub(super) async fn answer(slot: u32, file: Promise) -> Result<FileSystemFileHandle> {
         Ok(done(&format!("make slot {slot}"), file).await?.unchecked_into())
     }
 

@@ -4,13 +4,13 @@
 //! is in parts, `{key}`, `{key}+00001` and so on.
 
 use crate::error::Result;
-use crate::storage::browser::connection::{Change, Connection, JOURNAL, META};
+use crate::storage::browser::connection::{Change, Connection, JOURNAL, META, range};
 use crate::storage::browser::patience::Patience;
 use crate::storage::pool::{Journal, JournalEdit};
 use js_sys::{Array, Uint8Array};
 use std::cell::Cell;
 use std::time::Duration;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 
 /// The longest part.
 pub(in crate::storage) const PART: usize = 60 << 10;
@@ -58,6 +58,30 @@ impl Journal for IndexedDbJournal {
             }
         }
         Ok(entries)
+    }
+
+    async fn keys(&self) -> Result<Vec<String>> {
+        let all = self.connection.read(&[JOURNAL], |t| Ok([t.object_store(JOURNAL)?.get_all_keys()?]));
+        let [keys] = all.await?.map(JsCast::unchecked_into::<Array>);
+        let keys = keys.iter().filter_map(|key| key.as_string());
+        Ok(keys.filter(|key| !key.contains('+')).collect())
+    }
+
+    async fn entry(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        let parts = self.connection.read(&[JOURNAL], |transaction| {
+            let store = transaction.object_store(JOURNAL)?;
+            let rest = range(&format!("{key}+"), &format!("{key},")).map_or(JsValue::NULL, JsValue::from);
+            Ok([store.get(&key.into())?, store.get_all_with_key(&rest)?])
+        });
+        let [first, rest] = parts.await?;
+        if first.is_undefined() {
+            return Ok(None);
+        }
+        let mut bytes = Uint8Array::new(&first).to_vec();
+        for part in rest.unchecked_into::<Array>().iter() {
+            bytes.extend(Uint8Array::new(&part).to_vec());
+        }
+        Ok(Some(bytes))
     }
 
     async fn commit(&self, edits: Vec<JournalEdit>) -> Result<()> {

@@ -7,6 +7,7 @@ use super::header::{self, Header, Slots};
 use super::parts::JournalEdit;
 use crate::error::{Error, Result};
 use crate::sorted_map::SortedMap;
+use bytes::Bytes;
 
 /// A file as the journal holds it.
 pub(super) struct Entry {
@@ -84,11 +85,23 @@ pub(super) fn remove(slot: u32) -> JournalEdit {
     JournalEdit::Remove { from: key(u64::from(slot)), to: end_key(slot) }
 }
 
+/// Which bytes of which slot's file the entry at `place` is, where the keys tell: one behind which another piece begins.
+pub(super) fn extent(keys: &[String], place: usize) -> Option<(u32, u64, usize)> {
+    let piece = |key: &String| {
+        let (slot, offset) = key.split_once('/')?;
+        Some((slot.parse::<u32>().ok()?, offset.parse::<u64>().ok()?))
+    };
+    let (slot, offset) = piece(keys.get(place)?)?;
+    let (next, end) = piece(keys.get(place + 1)?)?;
+    let len = end.checked_sub(offset).filter(|_| next == slot)?;
+    Some((slot, offset, usize::try_from(len).ok()?))
+}
+
 /// Puts the files together that the journal's entries speak of.
 ///
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt) for entries that no [`PooledStorage`](super::PooledStorage) leaves.
-pub(super) fn assemble(entries: Vec<(String, Vec<u8>)>) -> Result<SortedMap<u32, Entry>> {
+pub(super) fn assemble(entries: Vec<(String, Bytes)>) -> Result<SortedMap<u32, Entry>> {
     let mut found = SortedMap::<u32, Entry>::default();
     for (key, value) in entries {
         let damaged = |what: &str| Err(Error::corrupt(format!("journal entry {key}"), 0, what));
@@ -139,20 +152,23 @@ mod tests {
     fn entries_that_do_not_fit_together_are_damage() {
         let header = |slot: u32, name: &str| {
             let header = Header { generation: 0, name: Some(name.to_owned()), others: Slots::NONE };
-            (key(u64::from(slot)), header::encode(slot, &header))
+            (key(u64::from(slot)), Bytes::from(header::encode(slot, &header)))
         };
-        let piece = |slot, offset, bytes: &[u8]| (piece_key(slot, offset), bytes.to_vec());
+        let piece = |slot, offset, bytes: &'static [u8]| (piece_key(slot, offset), Bytes::from(bytes));
         let whole = vec![header(1, "a.log"), piece(1, 0, b"ab"), piece(1, 2, b"c"), header(2, "b.log")];
         let found = assemble(whole.clone()).unwrap();
+        let keys: Vec<String> = whole.iter().map(|(key, _)| key.clone()).collect();
+        let extents: Vec<_> = (0..5).map(|place| extent(&keys, place)).collect();
+        assert_eq!(extents, [None, Some((1, 0, 2)), None, None, None]);
         assert_eq!(
             (&*found.get(&1).unwrap().content, &*found.get(&2).unwrap().content),
             (&b"abc"[..], &b""[..])
         );
         for (place, entry) in [
             (0, piece(0, 0, b"x")),
-            (4, (key(3), b"x".to_vec())),
+            (4, (key(3), Bytes::from("x"))),
             (3, piece(1, 4, b"x")),
-            (4, ("x".into(), Vec::new())),
+            (4, ("x".into(), Bytes::new())),
         ] {
             let mut damaged = whole.clone();
             damaged.insert(place, entry);

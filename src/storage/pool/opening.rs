@@ -15,10 +15,17 @@ use crate::sorted_map::SortedMap;
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt) where they are not what a crash may leave, or the failure of one of the parts.
 pub(super) async fn open(files: &impl SlotFiles, journal: &impl Journal, now: u64) -> Result<Table> {
-    nothing_is_missing(files).await?;
-    let mut journalled = entries::assemble(journal.read().await?)?;
+    let there = files.list().await?;
+    files.open_all(&there).await?;
+    nothing_is_missing(files, &there)?;
+    // As a rule a young slot holds what the journal has for it.
+    let in_slot = |keys: &[String], place: usize| {
+        let (slot, offset, len) = entries::extent(keys, place).filter(|(slot, ..)| there.contains(slot))?;
+        files.read_at(slot, DATA + offset, len).ok().filter(|bytes| bytes.len() == len)
+    };
+    let mut journalled = entries::assemble(journal.read_with(&in_slot).await?)?;
     let mut numbers = SortedMap::default();
-    for number in files.list().await?.into_iter().chain(journalled.keys().copied()) {
+    for number in there.into_iter().chain(journalled.keys().copied()) {
         numbers.insert(number, ());
     }
     let mut table = Table::default();
@@ -56,10 +63,9 @@ pub(super) async fn open(files: &impl SlotFiles, journal: &impl Journal, now: u6
 
 /// Refuses a pool of whose slots one has lost its header, or is gone: nothing but damage from outside does that. A power cut
 /// leaves one of the two copies whole.
-async fn nothing_is_missing(files: &impl SlotFiles) -> Result<()> {
+fn nothing_is_missing(files: &impl SlotFiles, there: &[u32]) -> Result<()> {
     let (mut found, mut noted) = (Slots::NONE, Slots::NONE);
-    for number in files.list().await? {
-        files.open(number).await?;
+    for &number in there {
         if let Found::Aged(header, _) = header::choose(number, &files.read_at(number, 0, DATA as usize)?)? {
             found.insert(number);
             noted.add(&header.others);

@@ -2,13 +2,14 @@
 
 use crate::error::Result;
 use crate::storage::platform::MaybeShared;
+use bytes::Bytes;
 
 /// Numbered files that are opened once and stay open. They are never renamed and never removed.
 ///
 /// What is written is volatile until [`flush`](Self::flush). The *name* of a file that [`open`](Self::open) made may be
 /// lost in a power cut for a minute, with everything in it, whatever is flushed.
 ///
-/// All methods but `list` and `open` are called with the numbers of open files only.
+/// All methods but `list`, `open` and `open_all` are called with the numbers of open files only.
 ///
 /// # Errors
 /// Every method fails when the platform does; a full medium is [`Full`](crate::ErrorKind::Full).
@@ -26,6 +27,17 @@ pub trait SlotFiles: MaybeShared + 'static {
     /// # Errors
     /// [`Busy`](crate::ErrorKind::Busy) while another handle has it open.
     async fn open(&self, slot: u32) -> Result<()>;
+
+    /// Opens several, as [`open`](Self::open) does each of them. A platform may do so at once.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open). Some of them may be open then.
+    async fn open_all(&self, slots: &[u32]) -> Result<()> {
+        for slot in slots {
+            self.open(*slot).await?;
+        }
+        Ok(())
+    }
 
     /// The file's length in bytes.
     ///
@@ -71,6 +83,33 @@ pub trait Journal: MaybeShared + 'static {
     /// When they cannot be read.
     async fn read(&self) -> Result<Vec<(String, Vec<u8>)>>;
 
+    /// The same. Whoever reads knows many of them from elsewhere, if nothing happened to those: `known` gives the one at a
+    /// place among all keys. An implementation that can tell whether it holds the same spares reading its own.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    async fn read_with(&self, known: &impl Known) -> Result<Vec<(String, Bytes)>> {
+        let _ = known;
+        Ok(self.read().await?.into_iter().map(|(key, value)| (key, value.into())).collect())
+    }
+
+    /// The keys of all entries, in their order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    async fn keys(&self) -> Result<Vec<String>> {
+        Ok(self.read().await?.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// The entry of that key, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn entry(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        let found = self.read().await?.into_iter().find(|(there, _)| there == key);
+        Ok(found.map(|(_, value)| value))
+    }
+
     /// Applies the edits in their order, all or none of them, durably. Doing so twice is the same as once, so an
     /// implementation whose connection broke may try again.
     ///
@@ -78,9 +117,24 @@ pub trait Journal: MaybeShared + 'static {
     /// When they were not applied, or nobody can tell.
     async fn commit(&self, edits: Vec<JournalEdit>) -> Result<()>;
 
+    /// Does what [`read_with`](Self::read_with) put off, which every commit does first otherwise.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    async fn settle(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Ends a [`settle`](Self::settle) that is under way, which then fails and has lost nothing: the journal is to be closed.
+    fn give_up(&self) {}
+
     /// Lets the journal go.
     async fn close(&self);
 }
+
+/// Tells from elsewhere what the entry at a place among all keys may be.
+pub trait Known: Fn(&[String], usize) -> Option<Vec<u8>> + MaybeShared {}
+impl<T: Fn(&[String], usize) -> Option<Vec<u8>> + MaybeShared> Known for T {}
 
 /// Stores of which each may become a [`Journal`], for platforms where a power cut in the midst of a transaction may take the
 /// whole store away. They have nothing in common, so what happens to one does not happen to another.

@@ -189,6 +189,12 @@ impl Table {
         Some((*number, slot.is_young()))
     }
 
+    /// Whether the next file goes into a slot to rely on, if the clock says `now`.
+    pub(super) fn has_aged_spare(&self, now: u64) -> bool {
+        let mut free = self.slots.values().filter(|slot| slot.is_free());
+        free.any(|slot| !slot.is_young() || is_due(slot, now))
+    }
+
     /// The number for a new slot.
     pub(super) fn next_number(&self) -> Result<u32> {
         let next = self.slots.last().map_or(Some(0), |(last, _)| last.checked_add(1));

@@ -9,19 +9,23 @@
 //!   acknowledged is in both.
 //! - A mark in each copy counts the commits and sums up what the copy holds, so that one that lost something is told from
 //!   one that did not. The whole copy with the highest count is what counts.
-//! - Nothing is added to a copy of an earlier session. Opening carries what there is over into new ones, and removes the old
-//!   ones only then, emptied before, for a removal is not durable.
+//! - Nothing is added to a copy of an earlier session. What there is is carried over into new ones, and the old ones are
+//!   removed only then, emptied before, for a removal is not durable. That takes long where there is much. Where both copies
+//!   say the same, what was acknowledged is durable, and opening leaves it to a later moment: the first commit waits for it.
 
-use super::parts::{Copies, Journal, JournalEdit};
+use super::parts::{Copies, Journal, JournalEdit, Known};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sorted_map::SortedMap;
+use bytes::Bytes;
+use futures_util::future::join;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Where the mark is, behind all entries.
 const MARK: &str = "~";
 /// How many bytes are carried over in one transaction.
-const CARRIED: usize = 4 << 20;
+const CARRIED: usize = 2 << 20;
 
 /// A [`Journal`] in two of the [`Copies`] that a platform provides. They are made when there is something to keep.
 ///
@@ -29,6 +33,7 @@ const CARRIED: usize = 4 << 20;
 pub struct TwinJournal<C: Copies> {
     copies: C,
     state: Mutex<State<C::Copy>>,
+    given_up: AtomicBool,
 }
 
 struct State<J> {
@@ -36,7 +41,21 @@ struct State<J> {
     /// The number for a new copy: above all that there are.
     next: u64,
     held: Held,
+    /// What is still to be carried over.
+    earlier: Option<Earlier<J>>,
     failed: Option<Error>,
+}
+
+/// The copies of earlier sessions.
+struct Earlier<J> {
+    copies: Vec<(u64, J)>,
+    /// The one that counts.
+    number: Option<u64>,
+    /// What it holds, and how many commits led to that.
+    entries: Entries,
+    count: u64,
+    /// Whether there is something in the former journal.
+    former: bool,
 }
 
 /// What a copy holds, without the bytes.
@@ -50,7 +69,7 @@ struct Held {
 }
 
 impl Held {
-    fn of(count: u64, entries: &[(String, Vec<u8>)]) -> Self {
+    fn of(count: u64, entries: &[(String, Bytes)]) -> Self {
         let mut held = Self { count, ..Self::default() };
         for (key, value) in entries {
             held.put(key, value);
@@ -98,66 +117,96 @@ fn remove_all() -> JournalEdit {
     JournalEdit::Remove { from: String::new(), to: "\u{7f}".to_owned() }
 }
 
-/// What was found: the entries that count, and in which copy they are.
-#[derive(Default)]
+type Entries = Vec<(String, Bytes)>;
+
+/// The copy that counts.
 struct Found {
-    number: Option<u64>,
+    number: u64,
     count: u64,
-    entries: Vec<(String, Vec<u8>)>,
-    /// Whether there is something in the former journal.
-    former: bool,
+    entries: Entries,
+    /// The second copy was written too, so the first one was durable before. Otherwise what was read may be in the page cache
+    /// only, left there by a process that was killed.
+    is_durable: bool,
+}
+
+async fn all_of(journal: &impl Journal) -> Result<Entries> {
+    Ok(journal.read().await?.into_iter().map(|(key, value)| (key, value.into())).collect())
+}
+
+/// The entries of a copy, if they add up to what its mark says.
+async fn read_copy(copy: &impl Journal, sum: u64, known: &impl Known) -> Result<Option<Entries>> {
+    let adds_up = |entries: &Entries| Held::of(0, entries).sum == sum;
+    let mut keys = copy.keys().await?;
+    keys.retain(|key| key != MARK);
+    let mut entries = Entries::with_capacity(keys.len());
+    for (place, key) in keys.iter().enumerate() {
+        let value = match known(&keys, place) {
+            Some(value) => value,
+            None => copy.entry(key).await?.unwrap_or_default(),
+        };
+        entries.push((key.clone(), value.into()));
+    }
+    if adds_up(&entries) {
+        return Ok(Some(entries));
+    }
+    // Then what is known is not what it holds.
+    entries = all_of(copy).await?;
+    entries.retain(|(key, _)| key != MARK);
+    Ok(adds_up(&entries).then_some(entries))
 }
 
 impl<C: Copies> TwinJournal<C> {
     /// A journal in `copies`. [`read`](Journal::read) it before anything is committed.
     pub fn new(copies: C) -> Self {
-        let state = State { pair: None, next: 0, held: Held::default(), failed: None };
-        Self { copies, state: Mutex::new(state) }
+        let state = State { pair: None, next: 0, held: Held::default(), earlier: None, failed: None };
+        Self { copies, state: Mutex::new(state), given_up: AtomicBool::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, State<C::Copy>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Chooses what counts.
-    async fn find(&self, copies: &[(u64, C::Copy)]) -> Result<Found> {
-        let (mut found, mut damaged) = (Found::default(), None);
-        for (number, copy) in copies {
-            let mut entries = copy.read().await?;
-            let mark = entries.iter().position(|(key, _)| key == MARK);
+    /// Chooses what counts: the whole copy with the highest count.
+    async fn find(&self, copies: &[(u64, C::Copy)], known: &impl Known) -> Result<Option<Found>> {
+        // Copies are large and marks are small, so only that of the highest count is read, where it is whole.
+        let mut marked = Vec::new();
+        for (place, (_, copy)) in copies.iter().enumerate() {
             // Without a mark it was thrown away, or never finished.
-            let Some((_, mark)) = mark.map(|place| entries.remove(place)) else { continue };
-            match decode(&mark) {
-                Some((count, sum)) if Held::of(count, &entries).sum == sum => {
-                    if found.number.is_none() || count >= found.count {
-                        found = Found { number: Some(*number), count, entries, former: false };
-                    }
-                }
-                other => damaged = damaged.max(Some((other.map_or(u64::MAX, |(count, _)| count), *number))),
+            if let Some(mark) = copy.entry(MARK).await? {
+                marked.push((decode(&mark).unwrap_or((u64::MAX, 0)), place));
             }
         }
-        if let Some((count, number)) = damaged
-            && (found.number.is_none() || count > found.count)
-        {
-            let message = "it lacks entries, and no other copy has them; restore a backup";
-            return Err(Error::corrupt(format!("copy {number} of the journal"), 0, message));
+        marked.sort_unstable();
+        let is_durable = matches!(*marked, [.., (one, _), (other, _)] if one == other);
+        let mut damaged = None;
+        for ((count, sum), place) in marked.into_iter().rev() {
+            let Some((number, copy)) = copies.get(place) else { continue };
+            match damaged {
+                // What it lacks, this one would lack too.
+                Some((highest, _)) if count < highest => break,
+                _ => {}
+            }
+            match read_copy(copy, sum, known).await? {
+                Some(entries) => return Ok(Some(Found { number: *number, count, entries, is_durable })),
+                None => damaged = damaged.or(Some((count, *number))),
+            }
         }
-        let former = self.copies.former().read().await?;
-        found.former = !former.is_empty();
-        if found.number.is_none() {
-            found.entries = former;
-        }
-        Ok(found)
+        let Some((_, number)) = damaged else { return Ok(None) };
+        let message = "it lacks entries, and no other copy has them; restore a backup";
+        Err(Error::corrupt(format!("copy {number} of the journal"), 0, message))
     }
 
     /// Makes a copy that holds these entries.
-    async fn fill(&self, entries: &[(String, Vec<u8>)], held: &Held) -> Result<C::Copy> {
+    async fn fill(&self, entries: &[(String, Bytes)], held: &Held) -> Result<C::Copy> {
         let copy = self.make().await?;
         let (mut edits, mut bytes) = (Vec::new(), 0);
         for (key, value) in entries {
-            edits.push(JournalEdit::Put { key: key.clone(), value: value.clone() });
+            edits.push(JournalEdit::Put { key: key.clone(), value: value.to_vec() });
             bytes += value.len();
             if bytes > CARRIED {
+                if self.given_up.load(Ordering::Acquire) {
+                    return Err(Error::new(ErrorKind::Closed, "the journal is to be closed"));
+                }
                 copy.commit(std::mem::take(&mut edits)).await?;
                 bytes = 0;
             }
@@ -184,23 +233,24 @@ impl<C: Copies> TwinJournal<C> {
     }
 
     /// Leaves what counts in a new pair, or nothing where there is nothing.
-    async fn renew(&self, mut old: Vec<(u64, C::Copy)>, found: &Found) -> Result<()> {
-        let held = Held::of(found.count, &found.entries);
+    async fn carry_over(&self, earlier: Earlier<C::Copy>) -> Result<()> {
+        let Earlier { copies: mut old, number, entries, count, former } = earlier;
+        let held = Held::of(count, &entries);
         let mut first = None;
-        if !found.entries.is_empty() {
-            first = Some(self.fill(&found.entries, &held).await?);
+        if !entries.is_empty() {
+            first = Some(self.fill(&entries, &held).await?);
         }
         // What counts is the last to go.
-        old.sort_by_key(|(number, _)| (Some(*number) == found.number, *number));
-        let kept = found.number.and_then(|_| old.pop());
+        old.sort_by_key(|(other, _)| (Some(*other) == number, *other));
+        let kept = number.and_then(|_| old.pop());
         for (number, copy) in old {
             self.discard(number, copy).await?;
         }
         if let Some(first) = first {
-            let second = self.fill(&found.entries, &held).await?;
+            let second = self.fill(&entries, &held).await?;
             self.state().pair = Some(Arc::new([first, second]));
         }
-        if found.former {
+        if former {
             self.copies.former().commit(vec![remove_all()]).await?;
         }
         if let Some((number, copy)) = kept {
@@ -210,12 +260,36 @@ impl<C: Copies> TwinJournal<C> {
         Ok(())
     }
 
+    /// Refuses where an earlier failure left the copies in doubt.
+    fn check(&self) -> Result<()> {
+        match &self.state().failed {
+            None => Ok(()),
+            Some(cause) => {
+                let message =
+                    format!("an earlier failure left the journal in doubt: {cause}; open the database again");
+                Err(Error::new(ErrorKind::Poisoned, message))
+            }
+        }
+    }
+
+    /// Marks the journal as failed until [`end`](Self::end), also for the case that a future is dropped half-way.
+    fn begin(&self) {
+        self.state().failed = Some(Error::new(ErrorKind::Io, "writing to it was interrupted"));
+    }
+
+    fn end<T>(&self, done: Result<T>) -> Result<T> {
+        self.state().failed = done.as_ref().err().cloned();
+        done
+    }
+
     /// The copies to write, made where there are none yet.
     async fn pair(&self) -> Result<Arc<[C::Copy; 2]>> {
         if let Some(pair) = &self.state().pair {
             return Ok(Arc::clone(pair));
         }
-        let pair = Arc::new([self.make().await?, self.make().await?]);
+        // Nothing is in either, so both may be written at once.
+        let (first, second) = join(self.make(), self.make()).await;
+        let pair = Arc::new([first?, second?]);
         self.state().pair = Some(Arc::clone(&pair));
         Ok(pair)
     }
@@ -231,26 +305,41 @@ impl<C: Copies> TwinJournal<C> {
 
 impl<C: Copies> Journal for TwinJournal<C> {
     async fn read(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let entries = self.read_with(&|_: &[String], _| None).await?;
+        Ok(entries.into_iter().map(|(key, value)| (key, value.to_vec())).collect())
+    }
+
+    async fn read_with(&self, known: &impl Known) -> Result<Entries> {
         let mut numbers = self.copies.list().await?;
         numbers.sort_unstable();
         self.state().next = numbers.last().map_or(0, |last| last + 1);
-        let mut old = Vec::new();
+        let mut copies = Vec::new();
         for number in numbers {
-            old.push((number, self.copies.open(number).await?));
+            // One after the other: opening may write.
+            copies.push((number, self.copies.open(number).await?));
         }
-        let found = self.find(&old).await?;
-        self.renew(old, &found).await?;
-        Ok(found.entries)
+        let found = self.find(&copies, known).await?;
+        let former: Entries = all_of(self.copies.former()).await?;
+        let is_former = !former.is_empty();
+        let is_durable = found.as_ref().is_none_or(|found| found.is_durable);
+        let (number, count, entries) = match found {
+            Some(Found { number, count, entries, .. }) => (Some(number), count, entries),
+            None => (None, 0, former),
+        };
+        if is_former || !copies.is_empty() {
+            let entries = entries.clone();
+            self.state().earlier = Some(Earlier { copies, number, entries, count, former: is_former });
+        }
+        if !is_durable {
+            self.settle().await?;
+        }
+        Ok(entries)
     }
 
     async fn commit(&self, mut edits: Vec<JournalEdit>) -> Result<()> {
+        self.settle().await?;
         {
             let mut state = self.state();
-            if let Some(cause) = &state.failed {
-                let message =
-                    format!("an earlier failure left the journal in doubt: {cause}; open the database again");
-                return Err(Error::new(ErrorKind::Poisoned, message));
-            }
             let puts = edits.iter().any(|edit| matches!(edit, JournalEdit::Put { .. }));
             if state.pair.is_none() && !puts {
                 // There is nothing to remove.
@@ -259,17 +348,26 @@ impl<C: Copies> Journal for TwinJournal<C> {
             state.held.apply(&edits);
             state.held.count += 1;
             edits.push(state.held.mark());
-            // Also for the case that this future is dropped half-way.
-            state.failed = Some(Error::new(ErrorKind::Io, "writing to it was interrupted"));
         }
-        let written = self.write(edits).await;
-        self.state().failed = written.as_ref().err().cloned();
-        written
+        self.begin();
+        self.end(self.write(edits).await)
+    }
+
+    async fn settle(&self) -> Result<()> {
+        self.check()?;
+        let Some(earlier) = self.state().earlier.take() else { return Ok(()) };
+        self.begin();
+        self.end(self.carry_over(earlier).await)
+    }
+
+    fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
     }
 
     async fn close(&self) {
         let pair = self.state().pair.clone();
-        for copy in pair.iter().flat_map(|pair| pair.iter()) {
+        let earlier = self.state().earlier.take().map_or(Vec::new(), |earlier| earlier.copies);
+        for copy in pair.iter().flat_map(|pair| pair.iter()).chain(earlier.iter().map(|(_, copy)| copy)) {
             copy.close().await;
         }
         self.copies.former().close().await;
