@@ -18,6 +18,7 @@ const WASM_FEATURES: &[&str] = &[
     "--enable-nontrapping-float-to-int",
     "--enable-reference-types",
     "--enable-sign-ext",
+    "--enable-simd",
 ];
 
 /// What makes the module smaller, and larger once brotli has packed it: by 4 % and by half a per cent.
@@ -44,9 +45,11 @@ pub fn run(sh: &Shell) -> Result<()> {
 const SMALL_STD: [&str; 4] =
     ["-Z", "build-std=std,panic_abort", "-Z", "build-std-features=optimize_for_size"];
 const WITHOUT_MESSAGES: &str = "-Zunstable-options -Cpanic=immediate-abort";
+/// For searching and checksums. Every browser that has OPFS has it.
+const SIMD: &str = "-Ctarget-feature=+simd128";
 
 /// How many kB, after brotli, `open` may load: what it does, and little more, to keep it from growing. The aim is 100.
-const LIMIT: u32 = 178;
+const LIMIT: u32 = 182;
 /// The same with the standard library as it comes.
 const LIMIT_WITH_LARGE_STD: u32 = 215;
 
@@ -57,12 +60,16 @@ fn compile(sh: &Shell, modules: &Path, pkg: &Path) -> Result<u32> {
     let build = build.args(["--", "--features", "js"]);
     let limit = match setup::standard_library(sh) {
         Ok(()) => {
-            build.args(SMALL_STD).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", WITHOUT_MESSAGES).run()?;
+            build
+                .args(SMALL_STD)
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("RUSTFLAGS", format!("{WITHOUT_MESSAGES} {SIMD}"))
+                .run()?;
             LIMIT
         }
         Err(error) => {
             println!("Compiling with the standard library as it comes, for {error:#}");
-            build.run()?;
+            build.env("RUSTFLAGS", SIMD).run()?;
             LIMIT_WITH_LARGE_STD
         }
     };
