@@ -105,6 +105,16 @@ fn opening_puts_carrying_over_off_where_both_copies_say_the_same() {
     let before = medium.parts().copies[&3].clone();
     commit(&journal, &[put("f", "6")]).unwrap();
     medium.parts().copies.insert(3, before);
+    let one = medium.parts().copies[&2].clone();
+    let (_, entries) = open(&medium).unwrap();
+    assert_eq!((keys(&entries).as_str(), there(&medium)), ("a b d e f", vec![4, 5]));
+    // A process was killed once more before what it carried over was durable: two say the same that are no pair.
+    {
+        let copies = &mut medium.parts().copies;
+        copies.clear();
+        copies.insert(1, one.clone());
+        copies.insert(2, one);
+    }
     let (_, entries) = open(&medium).unwrap();
     assert_eq!((keys(&entries).as_str(), there(&medium)), ("a b d e f", vec![4, 5]));
 }
@@ -130,6 +140,10 @@ fn a_copy_with_a_gap_counts_for_nothing() {
     let medium = written();
     medium.parts().copies.get_mut(&0).unwrap().clear();
     medium.parts().copies.get_mut(&1).unwrap().remove("a");
+    assert_eq!(open(&medium).map(|_| ()).unwrap_err().kind(), ErrorKind::Corrupt);
+    // A mark that is none is damage, whatever else is there.
+    let medium = written();
+    medium.parts().copies.insert(2, BTreeMap::from([("~".into(), Content::Own(b"x".to_vec()))]));
     assert_eq!(open(&medium).map(|_| ()).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 

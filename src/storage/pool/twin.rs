@@ -10,8 +10,8 @@
 //! - A mark in each copy counts the commits and sums up what the copy holds, so that one that lost something is told from
 //!   one that did not. The whole copy with the highest count is what counts.
 //! - Nothing is added to a copy of an earlier session. What there is is carried over into new ones, and the old ones are
-//!   removed only then, emptied before, for a removal is not durable. That takes long where there is much. Where both copies
-//!   say the same, what was acknowledged is durable, and opening leaves it to a later moment: the first commit waits for it.
+//!   removed only then, emptied before, for a removal is not durable. That takes long where there is much. Where both copies of
+//!   a pair say the same, what they say is durable, and opening leaves it to a later moment: the first commit waits for it.
 
 use super::parts::{Copies, Journal, JournalEdit, Known};
 use crate::error::{Error, ErrorKind, Result};
@@ -124,8 +124,8 @@ struct Found {
     number: u64,
     count: u64,
     entries: Entries,
-    /// The second copy was written too, so the first one was durable before. Otherwise what was read may be in the page cache
-    /// only, left there by a process that was killed.
+    /// The second copy of the same pair was written too, so the first one was durable before. Otherwise what was read may be
+    /// in the page cache only, left there by a process that was killed.
     is_durable: bool,
 }
 
@@ -169,26 +169,27 @@ impl<C: Copies> TwinJournal<C> {
     /// Chooses what counts: the whole copy with the highest count.
     async fn find(&self, copies: &[(u64, C::Copy)], known: &impl Known) -> Result<Option<Found>> {
         // Copies are large and marks are small, so only that of the highest count is read, where it is whole.
-        let mut marked = Vec::new();
-        for (place, (_, copy)) in copies.iter().enumerate() {
+        let (mut marked, mut damaged) = (Vec::new(), None);
+        for (number, copy) in copies {
             // Without a mark it was thrown away, or never finished.
-            if let Some(mark) = copy.entry(MARK).await? {
-                marked.push((decode(&mark).unwrap_or((u64::MAX, 0)), place));
+            let Some(mark) = copy.entry(MARK).await? else { continue };
+            match decode(&mark) {
+                Some(mark) => marked.push((mark, *number, copy)),
+                None => damaged = Some((u64::MAX, *number)),
             }
         }
-        marked.sort_unstable();
-        let is_durable = matches!(*marked, [.., (one, _), (other, _)] if one == other);
-        let mut damaged = None;
-        for ((count, sum), place) in marked.into_iter().rev() {
-            let Some((number, copy)) = copies.get(place) else { continue };
-            match damaged {
-                // What it lacks, this one would lack too.
-                Some((highest, _)) if count < highest => break,
-                _ => {}
+        marked.sort_unstable_by_key(|(mark, number, _)| (*mark, *number));
+        let highest = marked.last().map(|(mark, ..)| *mark);
+        let says_so = |number: u64| marked.iter().any(|(mark, n, _)| *n == number && Some(*mark) == highest);
+        let is_durable = marked.iter().any(|(_, number, _)| says_so(*number) && says_so(number ^ 1));
+        for ((count, sum), number, copy) in marked.into_iter().rev() {
+            // What a copy of a higher count lacks, this one would lack too.
+            if damaged.is_some_and(|(highest, _)| count < highest) {
+                break;
             }
             match read_copy(copy, sum, known).await? {
-                Some(entries) => return Ok(Some(Found { number: *number, count, entries, is_durable })),
-                None => damaged = damaged.or(Some((count, *number))),
+                Some(entries) => return Ok(Some(Found { number, count, entries, is_durable })),
+                None => damaged = damaged.or(Some((count, number))),
             }
         }
         let Some((_, number)) = damaged else { return Ok(None) };
@@ -197,8 +198,8 @@ impl<C: Copies> TwinJournal<C> {
     }
 
     /// Makes a copy that holds these entries.
-    async fn fill(&self, entries: &[(String, Bytes)], held: &Held) -> Result<C::Copy> {
-        let copy = self.make().await?;
+    async fn fill(&self, side: u64, entries: &[(String, Bytes)], held: &Held) -> Result<C::Copy> {
+        let copy = self.make(side).await?;
         let (mut edits, mut bytes) = (Vec::new(), 0);
         for (key, value) in entries {
             edits.push(JournalEdit::Put { key: key.clone(), value: value.to_vec() });
@@ -216,11 +217,13 @@ impl<C: Copies> TwinJournal<C> {
         Ok(copy)
     }
 
-    async fn make(&self) -> Result<C::Copy> {
+    /// Makes one copy of a pair. The first one has an even number, and the second one the next.
+    async fn make(&self, side: u64) -> Result<C::Copy> {
         let number = {
             let mut state = self.state();
-            state.next += 1;
-            state.next - 1
+            let number = if state.next % 2 == side { state.next } else { state.next + 1 };
+            state.next = number + 1;
+            number
         };
         self.copies.open(number).await
     }
@@ -238,7 +241,7 @@ impl<C: Copies> TwinJournal<C> {
         let held = Held::of(count, &entries);
         let mut first = None;
         if !entries.is_empty() {
-            first = Some(self.fill(&entries, &held).await?);
+            first = Some(self.fill(0, &entries, &held).await?);
         }
         // What counts is the last to go.
         old.sort_by_key(|(other, _)| (Some(*other) == number, *other));
@@ -247,7 +250,7 @@ impl<C: Copies> TwinJournal<C> {
             self.discard(number, copy).await?;
         }
         if let Some(first) = first {
-            let second = self.fill(&entries, &held).await?;
+            let second = self.fill(1, &entries, &held).await?;
             self.state().pair = Some(Arc::new([first, second]));
         }
         if former {
@@ -288,7 +291,7 @@ impl<C: Copies> TwinJournal<C> {
             return Ok(Arc::clone(pair));
         }
         // Nothing is in either, so both may be written at once.
-        let (first, second) = join(self.make(), self.make()).await;
+        let (first, second) = join(self.make(0), self.make(1)).await;
         let pair = Arc::new([first?, second?]);
         self.state().pair = Some(Arc::clone(&pair));
         Ok(pair)
