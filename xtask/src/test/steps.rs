@@ -13,20 +13,27 @@ pub struct Step {
     pub optional: Option<&'static str>,
     /// The step whose results it needs.
     pub after: Option<&'static str>,
+    /// It takes what processor it gets. The other step at that time goes first, for a browser that gets none for too long fails.
+    pub is_patient: bool,
     pub run: fn(&Shell) -> Result<()>,
 }
 
 const fn step(name: &'static str, run: fn(&Shell) -> Result<()>) -> Step {
-    Step { name, optional: None, after: None, run }
+    Step { name, optional: None, after: None, is_patient: false, run }
 }
 
 const fn optional(name: &'static str, short: &'static str, run: fn(&Shell) -> Result<()>) -> Step {
-    Step { name, optional: Some(short), after: None, run }
+    Step { name, optional: Some(short), after: None, is_patient: false, run }
 }
 
 impl Step {
     const fn after(mut self, name: &'static str) -> Self {
         self.after = Some(name);
+        self
+    }
+
+    const fn patient(mut self) -> Self {
+        self.is_patient = true;
         self
     }
 }
@@ -39,12 +46,14 @@ pub const STEPS: &[Step] = &[
     step("one table of platforms", |sh| platform_table::check(&sh.current_dir().join("src"))),
     step("lints", |sh| {
         Ok(cmd!(sh, "cargo clippy --workspace --all-targets --all-features -- -D warnings").run()?)
-    }),
+    })
+    .patient(),
     step("wasm in a real browser", wasm_in_a_browser),
     step("lints, default features", |sh| {
         let packages = ["--package", "pumice", "--package", "pumice-engine-tests"];
         Ok(cmd!(sh, "cargo clippy {packages...} --tests -- -D warnings").run()?)
-    }),
+    })
+    .patient(),
     step("lints, no clock and no randomness in the library", |sh| {
         Ok(cmd!(
             sh,
@@ -52,7 +61,7 @@ pub const STEPS: &[Step] = &[
         )
         .run()?)
     }),
-    step("tests, all features", tests),
+    step("tests, all features", tests).patient(),
     step(NPM_PACKAGE, npm_package),
     step("browser: API", |sh| browser::run(sh, &["api"])).after(NPM_PACKAGE),
     step("browser: tabs", |sh| browser::run(sh, &["units", "tabs", "tabs_change", "tabs_life"]))
@@ -60,10 +69,10 @@ pub const STEPS: &[Step] = &[
     step("browser: kills and failures", |sh| browser::run(sh, &["durability", "failures", "damage"]))
         .after(NPM_PACKAGE),
     optional("power cuts under Chromium", "power-cuts", browser::power_cuts).after(NPM_PACKAGE),
-    step("orders of events, with the model checker", interleavings),
+    step("orders of events, with the model checker", interleavings).patient(),
     step("browser: snapshots", |sh| browser::interchange(sh, "test")).after(NPM_PACKAGE),
     step("browser: demo page", |sh| browser::run(sh, &["demo"])).after(NPM_PACKAGE),
-    step("fuzzing, for a moment", |sh| fuzz::run(sh, Effort::Fixed)),
+    step("fuzzing, for a moment", |sh| fuzz::run(sh, Effort::Fixed)).patient(),
     optional("kills at every call", "kills", |sh| harness(sh, &["kills"])),
     step("the real MoltenDB", real_moltendb),
     optional("I/O errors at every call", "io-errors", |sh| harness(sh, &["io-errors"])),
