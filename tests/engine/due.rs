@@ -4,6 +4,7 @@
 use crate::support::block_on;
 use crate::support::hooked::{Hook, Hooked, Op, Verdict};
 use crate::support::watchdog::within;
+use futures_util::future::join;
 use pumice::blocking::Db;
 use pumice::{Durability, Error, ErrorKind, MemoryStorage, Options, Storage};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,8 @@ struct Watch {
     waits: Option<Arc<AtomicBool>>,
     /// How long an append to a snapshot takes.
     delay: Duration,
+    /// How long a sync of the log takes.
+    sync_takes: Duration,
     is_young: AtomicBool,
 }
 
@@ -37,6 +40,9 @@ impl Watch {
 impl Hook for Watch {
     fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
         self.calls.lock().unwrap().push((op, name.to_owned()));
+        if op == Op::Sync && name.ends_with(".log") {
+            thread::sleep(self.sync_takes);
+        }
         if name.ends_with(".snapshot") {
             match op {
                 Op::Create if self.no_snapshots => {
@@ -185,6 +191,32 @@ fn a_compaction_waits_while_new_files_cost_much_and_the_log_is_not_too_long() {
         put(&db, "a", 64 * KIB);
         watch.is_young.store(false, Ordering::SeqCst);
         until(|| db.stats().unwrap().compactions == 1);
+    });
+}
+
+/// Someone who waits for a write wakes the background once more while it is written. That says nothing about idleness, and no
+/// seal may follow, which costs another sync.
+#[test]
+fn a_write_that_more_than_one_wait_for_is_not_followed_by_a_seal_at_once() {
+    const WRITES: usize = 20;
+    within(LIMIT, "writes", || {
+        let watch = Arc::new(Watch { sync_takes: Duration::from_millis(5), ..Watch::default() });
+        let db = open(MemoryStorage::new(), &watch, Options::new().compact_at(None));
+        let appends = || watch.count(Op::Append, ".log");
+        until(|| appends() == 2);
+        for n in 0..WRITES {
+            let before = appends();
+            let notes = db.as_async().collection("c");
+            let synced = async {
+                until(|| appends() > before);
+                db.as_async().sync().await
+            };
+            let (put, synced) = block_on(join(notes.put("k", &n), synced));
+            put.and(synced.map(|()| 0)).unwrap();
+        }
+        // On a busy machine the log may have been idle for once.
+        let seals = appends() - 2 - WRITES;
+        assert!(seals < WRITES / 4, "{seals} seals");
     });
 }
 
