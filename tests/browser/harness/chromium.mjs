@@ -13,8 +13,6 @@ import { PATIENCE, within } from './patience.mjs';
 
 const ARGS = [
   '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  // Tabs that nobody sees get as much of a processor as the one in front: many are opened at once, beside other tests.
-  '--disable-renderer-backgrounding',
   '--disable-component-update', '--disable-sync', '--disable-breakpad', '--password-store=basic', '--remote-debugging-port=0',
 ];
 
