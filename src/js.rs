@@ -35,7 +35,7 @@ const SETTLED: &str = "type Settled<T> = T | Promise<T>;";
 
 /// How long whoever had the files before may take to let them go.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The bytes of log that are worth a compaction when nobody writes: opening replays a MiB in some 15 ms.
+/// The bytes of log that are worth a compaction when nobody writes: whoever loads the page again would replay them.
 const IDLE_TAIL: u64 = 1 << 20;
 /// How long the tabs have, after a change of leader, to say which part of the log their feeds still need.
 const FEED_GRACE: Duration = Duration::from_secs(60);

@@ -192,7 +192,7 @@ impl Options {
     }
 
     /// Compact by itself when the log passes so many bytes; `None` only on request. 16 MiB unless set. In OPFS it waits up to
-    /// three times as long in a database's first minute, when new files are written twice.
+    /// three times as long in a database's first minute, when new files go into a journal too.
     #[must_use]
     pub fn compact_at(mut self, log_bytes: Option<u64>) -> Self {
         self.compact_at = log_bytes;
