@@ -119,6 +119,68 @@ fn opening_puts_carrying_over_off_where_both_copies_say_the_same() {
     assert_eq!((keys(&entries).as_str(), there(&medium)), ("a b d e f", vec![4, 5]));
 }
 
+/// The platform does not get at the copies of those numbers any more, until they are removed.
+fn lock(medium: &Medium, numbers: &'static [u64]) {
+    medium.watch(move |change| match change {
+        Change::OpenCopy(number) if numbers.contains(&number) => {
+            Err(Error::new(ErrorKind::Io, "cannot open IndexedDB"))
+        }
+        _ => Ok(()),
+    });
+}
+
+#[test]
+fn a_copy_that_cannot_be_opened_is_as_good_as_gone() {
+    for locked in [&[0], &[1]] {
+        let medium = written();
+        lock(&medium, locked);
+        let (journal, entries) = open(&medium).unwrap();
+        assert_eq!(keys(&entries), "a b d");
+        assert_eq!(medium.parts().copies.keys().copied().collect::<Vec<_>>(), [2, 3]);
+        commit(&journal, &[put("f", "6")]).unwrap();
+        assert_eq!(keys(&open(&medium).unwrap().1), "a b d f");
+    }
+    // Nothing was kept when it was removed, and the removal was undone.
+    let medium = written();
+    medium.parts().copies.remove(&1);
+    lock(&medium, &[0]);
+    let (journal, entries) = open(&medium).unwrap();
+    assert_eq!((keys(&entries).as_str(), medium.parts().copies.len()), ("", 1));
+    commit(&journal, &[put("a", "1")]).unwrap();
+    assert_eq!(keys(&open(&medium).unwrap().1), "a");
+    // Nobody knows what was in them.
+    for (empty, locked) in [(None, &[0, 1][..]), (Some(0), &[1]), (Some(1), &[0])] {
+        let medium = written();
+        if let Some(empty) = empty {
+            medium.parts().copies.get_mut(&empty).unwrap().clear();
+        }
+        lock(&medium, locked);
+        assert_eq!(open(&medium).map(|_| ()).unwrap_err().kind(), ErrorKind::Io, "{empty:?} {locked:?}");
+        assert_eq!(medium.parts().copies.keys().copied().collect::<Vec<_>>(), [0, 1]);
+    }
+}
+
+/// What it held comes back with its name, and is older than what was acknowledged since.
+#[test]
+fn a_copy_that_could_not_be_opened_counts_for_nothing_when_it_can_again() {
+    for text in ["1", "2", "3", "4", "5"] {
+        let medium = written();
+        // A commit that was under way when the process was killed is in the first copy alone.
+        let (journal, _) = open(&medium).unwrap();
+        commit(&journal, &[put("e", text)]).unwrap();
+        let ahead = medium.parts().copies[&2].clone();
+        medium.parts().copies = written().parts().copies.clone();
+        medium.parts().copies.insert(0, ahead.clone());
+        lock(&medium, &[0]);
+        let (journal, entries) = open(&medium).unwrap();
+        assert_eq!(keys(&entries), "a b d");
+        commit(&journal, &[put("f", text)]).unwrap();
+        medium.watch(|_| Ok(()));
+        medium.parts().copies.insert(0, ahead);
+        assert_eq!(keys(&open(&medium).unwrap().1), "a b d f");
+    }
+}
+
 /// A copy that lost entries from its midst must not be taken for whole.
 #[test]
 fn a_copy_with_a_gap_counts_for_nothing() {

@@ -282,7 +282,7 @@ impl Copies for MediumCopies {
         Ok(())
     }
 
-    fn former(&self) -> &OneCopy {
-        &self.0
+    fn former(&self) -> Option<&OneCopy> {
+        Some(&self.0)
     }
 }

@@ -53,7 +53,12 @@ pub async fn open(name: &str, wanted: Wanted, patience: Duration) -> Result<Open
     // Each takes a while the first time.
     let (connection, available) =
         join(Connection::open(name, &Patience::new(patience)), opfs::available()).await;
-    let connection = connection?;
+    let connection = match connection {
+        Err(error) if error.kind() == ErrorKind::Io && available && wanted != Wanted::IndexedDb => {
+            return open_without_place(name, patience, error).await;
+        }
+        connection => connection?,
+    };
     let [deleting, mut noted, mut used] = connection.meta([DELETING, KIND, USED]).await?;
     if deleting.is_some() {
         erase(&connection, existing(name, patience).await?, patience).await?;
@@ -78,12 +83,38 @@ pub async fn open(name: &str, wanted: Wanted, patience: Duration) -> Result<Open
         let storage = IndexedDbStorage::new(connection).await?;
         return Ok(Opened { storage: BrowserStorage(Inner::IndexedDb(storage)), evicted: false });
     };
-    let start = now();
-    let clock = move || now().saturating_duration_since(start).as_millis() as u64;
-    let journal = OpfsJournal::new(connection, patience).await?;
-    let storage = OpfsStorage::open(files, journal, clock).await?;
+    let storage = open_opfs(files, OpfsJournal::new(connection, patience).await?).await?;
     let evicted = used.is_some() && storage.list().await?.is_empty();
     Ok(Opened { storage: BrowserStorage(Inner::Opfs(Box::new(storage))), evicted })
+}
+
+async fn open_opfs(files: OpfsFiles, journal: OpfsJournal) -> Result<OpfsStorage> {
+    let start = now();
+    let clock = move || now().saturating_duration_since(start).as_millis() as u64;
+    OpfsStorage::open(files, journal, clock).await
+}
+
+/// Opens a database that is in OPFS, where the browser does not open the origin's `IndexedDB`: that may be so for good, and
+/// nothing of the database is there but notes. The files are held by their handles, and the journal is in buckets.
+///
+/// # Errors
+/// `error` where there are no such files, or no buckets.
+async fn open_without_place(name: &str, patience: Duration, error: Error) -> Result<Opened> {
+    let files = existing(name, patience).await?;
+    let has_slots = match &files {
+        Some(files) => !files.list().await?.is_empty(),
+        None => false,
+    };
+    let (Some(files), true) = (files, has_slots) else { return Err(error) };
+    files.open(0).await?;
+    let Some(journal) = OpfsJournal::without_place(name, patience).await else { return Err(error) };
+    tracing::warn!(%error, "the database is opened without its notes in IndexedDB");
+    let storage = open_opfs(files, journal).await?;
+    if storage.list().await?.is_empty() {
+        // It may be in IndexedDB.
+        return Err(error);
+    }
+    Ok(Opened { storage: BrowserStorage(Inner::Opfs(Box::new(storage))), evicted: false })
 }
 
 /// In which storage the database is, if there is one. Its place notes one or nothing.

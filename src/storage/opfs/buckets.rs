@@ -45,7 +45,10 @@ impl OpfsJournal {
             None => lacks("Storage Buckets"),
             // They may be there and not be allowed.
             Some(manager) => match manager.numbers("").await {
-                Ok(_) => return Ok(Self::Twin(TwinJournal::new(Buckets::new(manager, place, patience)))),
+                Ok(_) => {
+                    let name = place.name().to_owned();
+                    return Ok(Self::twin(manager, &name, Some(place), patience));
+                }
                 Err(error) => error,
             },
         };
@@ -55,6 +58,17 @@ impl OpfsJournal {
         } else {
             Ok(Self::One(IndexedDbJournal::new(place)))
         }
+    }
+
+    /// The journal of the database `name` whose place the browser does not get at any more; `None` where it may be there.
+    pub(in crate::storage) async fn without_place(name: &str, patience: Duration) -> Option<Self> {
+        let manager = Manager::find()?;
+        manager.numbers("").await.ok()?;
+        Some(Self::twin(manager, name, None, patience))
+    }
+
+    fn twin(manager: Manager, name: &str, place: Option<Connection>, patience: Duration) -> Self {
+        Self::Twin(TwinJournal::new(Buckets::new(manager, name, place, patience)))
     }
 }
 
@@ -151,7 +165,9 @@ impl Manager {
 /// The buckets of one database.
 pub struct Buckets {
     manager: Manager,
-    place: IndexedDbJournal,
+    name: String,
+    /// The database's place, if the browser gets at it.
+    place: Option<IndexedDbJournal>,
     prefix: String,
     patience: Duration,
     told: Cell<bool>,
@@ -162,9 +178,17 @@ fn prefix(name: &str) -> String {
 }
 
 impl Buckets {
-    fn new(manager: Manager, place: Connection, patience: Duration) -> Self {
-        let prefix = prefix(place.name());
-        Self { manager, place: IndexedDbJournal::new(place), prefix, patience, told: Cell::new(false) }
+    fn new(manager: Manager, name: &str, place: Option<Connection>, patience: Duration) -> Self {
+        let (name, prefix, place) = (name.to_owned(), prefix(name), place.map(IndexedDbJournal::new));
+        Self { manager, name, place, prefix, patience, told: Cell::new(false) }
+    }
+
+    /// Notes something in the place.
+    async fn note(&self, key: &str) -> Result<()> {
+        match &self.place {
+            Some(place) => place.connection().write(&[Change::Value(META, key, "yes".into())]).await,
+            None => Ok(()),
+        }
     }
 
     fn bucket(&self, number: u64) -> String {
@@ -181,12 +205,11 @@ impl Copies for Buckets {
 
     async fn open(&self, number: u64) -> Result<IndexedDbJournal> {
         if !self.told.replace(true) {
-            let told = self.place.connection().write(&[Change::Value(META, COPIED, "yes".into())]).await;
-            told.inspect_err(|_| self.told.set(false))?;
+            self.note(COPIED).await.inspect_err(|_| self.told.set(false))?;
         }
         let factory = self.manager.factory(&self.bucket(number)).await?;
         let patience = Patience::new(self.patience);
-        let connection = Connection::open_in(factory, self.place.connection().name(), &patience).await?;
+        let connection = Connection::open_in(factory, &self.name, &patience).await?;
         Ok(IndexedDbJournal::new(connection))
     }
 
@@ -195,11 +218,11 @@ impl Copies for Buckets {
     }
 
     async fn used(&self) -> Result<()> {
-        self.place.connection().write(&[Change::Value(META, USED, "yes".into())]).await
+        self.note(USED).await
     }
 
-    fn former(&self) -> &IndexedDbJournal {
-        &self.place
+    fn former(&self) -> Option<&IndexedDbJournal> {
+        self.place.as_ref()
     }
 }
 

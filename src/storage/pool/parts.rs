@@ -155,10 +155,11 @@ pub trait Copies: MaybeShared + 'static {
     /// Opens one, made empty if it is missing.
     ///
     /// # Errors
-    /// [`Busy`](crate::ErrorKind::Busy) while another handle has it open.
+    /// [`Busy`](crate::ErrorKind::Busy) while another handle has it open, [`Io`](crate::ErrorKind::Io) when the platform does
+    /// not get at it any more.
     async fn open(&self, number: u64) -> Result<Self::Copy>;
 
-    /// Removes one that is closed.
+    /// Removes one that is closed, or cannot be opened.
     ///
     /// # Errors
     /// When the platform fails.
@@ -171,7 +172,8 @@ pub trait Copies: MaybeShared + 'static {
     async fn used(&self) -> Result<()>;
 
     /// The journal that is used where there are no such stores. What it holds is from before there were, and is carried over.
-    fn former(&self) -> &Self::Copy;
+    /// `None` where the platform does not get at it any more.
+    fn former(&self) -> Option<&Self::Copy>;
 }
 
 /// A change to a [`Journal`]. Keys are ASCII.

@@ -9,6 +9,8 @@
 //!   acknowledged is in both.
 //! - A mark in each copy counts the commits and sums up what the copy holds, so that one that lost something is told from
 //!   one that did not. The whole copy with the highest count is what counts.
+//! - A copy that the platform cannot open is as good as one that was thrown away, where the other one of its pair is whole, or
+//!   is gone too. It is removed, unread.
 //! - Nothing is added to a copy of an earlier session. What there is is carried over into new ones, and the old ones are
 //!   removed only then, emptied before, for a removal is not durable. That takes long where there is much. Where both copies of
 //!   a pair say the same, what they say is durable, and opening leaves it to a later moment: the first commit waits for it.
@@ -49,6 +51,8 @@ struct State<J> {
 /// The copies of earlier sessions.
 struct Earlier<J> {
     copies: Vec<(u64, J)>,
+    /// One that cannot be opened.
+    unreadable: Option<u64>,
     /// The one that counts.
     number: Option<u64>,
     /// What it holds, and how many commits led to that.
@@ -166,6 +170,23 @@ impl<C: Copies> TwinJournal<C> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Opens the copies of those numbers; one of them may be out of reach.
+    async fn open_all(&self, numbers: &[u64]) -> Result<(Vec<(u64, C::Copy)>, Option<(u64, Error)>)> {
+        let (mut copies, mut unreadable) = (Vec::new(), None);
+        for number in numbers {
+            // One after the other: opening may write.
+            match self.copies.open(*number).await {
+                Ok(copy) => copies.push((*number, copy)),
+                Err(error) if error.kind() == ErrorKind::Io && unreadable.is_none() => {
+                    tracing::warn!(number, %error, "a copy of the journal cannot be opened");
+                    unreadable = Some((*number, error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((copies, unreadable))
+    }
+
     /// Chooses what counts: the whole copy with the highest count.
     async fn find(&self, copies: &[(u64, C::Copy)], known: &impl Known) -> Result<Option<Found>> {
         // Copies are large and marks are small, so only that of the highest count is read, where it is whole.
@@ -237,8 +258,9 @@ impl<C: Copies> TwinJournal<C> {
 
     /// Leaves what counts in a new pair, or nothing where there is nothing.
     async fn carry_over(&self, earlier: Earlier<C::Copy>) -> Result<()> {
-        let Earlier { copies: mut old, number, entries, count, former } = earlier;
-        let held = Held::of(count, &entries);
+        let Earlier { copies: mut old, unreadable, number, entries, count, former } = earlier;
+        // The one that nobody could read may have got a commit that the others lack, and a removal may be undone.
+        let held = Held::of(if unreadable.is_some() { count + 2 } else { count }, &entries);
         let mut first = None;
         if !entries.is_empty() {
             first = Some(self.fill(0, &entries, &held).await?);
@@ -249,12 +271,15 @@ impl<C: Copies> TwinJournal<C> {
         for (number, copy) in old {
             self.discard(number, copy).await?;
         }
+        if let Some(number) = unreadable {
+            self.copies.remove(number).await?;
+        }
         if let Some(first) = first {
             let second = self.fill(1, &entries, &held).await?;
             self.state().pair = Some(Arc::new([first, second]));
         }
-        if former {
-            self.copies.former().commit(vec![remove_all()]).await?;
+        if let Some(former) = self.copies.former().filter(|_| former) {
+            former.commit(vec![remove_all()]).await?;
         }
         if let Some((number, copy)) = kept {
             self.discard(number, copy).await?;
@@ -316,22 +341,27 @@ impl<C: Copies> Journal for TwinJournal<C> {
         let mut numbers = self.copies.list().await?;
         numbers.sort_unstable();
         self.state().next = numbers.last().map_or(0, |last| last + 1);
-        let mut copies = Vec::new();
-        for number in numbers {
-            // One after the other: opening may write.
-            copies.push((number, self.copies.open(number).await?));
-        }
+        let (copies, unreadable) = self.open_all(&numbers).await?;
         let found = self.find(&copies, known).await?;
-        let former: Entries = all_of(self.copies.former()).await?;
+        let unreadable = match unreadable {
+            // The other one of the pair says nothing: it was thrown away as well, or there was nothing yet.
+            Some((number, error)) if found.is_none() && numbers.contains(&(number ^ 1)) => return Err(error),
+            unreadable => unreadable.map(|(number, _)| number),
+        };
+        let former = match self.copies.former() {
+            Some(former) => all_of(former).await?,
+            None => Entries::new(),
+        };
         let is_former = !former.is_empty();
         let is_durable = found.as_ref().is_none_or(|found| found.is_durable);
         let (number, count, entries) = match found {
             Some(Found { number, count, entries, .. }) => (Some(number), count, entries),
             None => (None, 0, former),
         };
-        if is_former || !copies.is_empty() {
+        if is_former || unreadable.is_some() || !copies.is_empty() {
             let entries = entries.clone();
-            self.state().earlier = Some(Earlier { copies, number, entries, count, former: is_former });
+            self.state().earlier =
+                Some(Earlier { copies, unreadable, number, entries, count, former: is_former });
         }
         if !is_durable {
             self.settle().await?;
@@ -373,6 +403,8 @@ impl<C: Copies> Journal for TwinJournal<C> {
         for copy in pair.iter().flat_map(|pair| pair.iter()).chain(earlier.iter().map(|(_, copy)| copy)) {
             copy.close().await;
         }
-        self.copies.former().close().await;
+        if let Some(former) = self.copies.former() {
+            former.close().await;
+        }
     }
 }
