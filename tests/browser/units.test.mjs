@@ -3,6 +3,7 @@
 
 import { before, describe, test } from 'node:test';
 import { deepStrictEqual as equal, ok, rejects, throws } from 'node:assert';
+import { endOf } from './harness/leveldb.mjs';
 import { source } from './harness/source.mjs';
 
 let js;
@@ -182,5 +183,32 @@ describe('calls', () => {
     made.attach(last);
     made.receive([answer(last.asked[0][0].id, [])]);
     equal(await left, []);
+  });
+});
+
+describe("a log of Chromium's IndexedDB", () => {
+  const record = (length, kept = length) => {
+    const bytes = Buffer.alloc(7 + length, 1).subarray(0, 7 + kept);
+    bytes.writeUInt16LE(length, 4);
+    return bytes;
+  };
+  const end = (...parts) => {
+    const { at, zeros, cut } = endOf(Buffer.concat(parts));
+    return [at, zeros ? 'zeros' : cut ? 'cut' : 'whole'];
+  };
+
+  test('ends behind a whole record, in the midst of one, or in zeros', () => {
+    equal(end(), [0, 'whole']);
+    equal(end(record(20), record(0)), [34, 'whole']);
+    equal(end(record(20), record(30, 0)), [27, 'cut'], 'a header alone');
+    equal(end(record(20), record(30, 29)), [27, 'cut']);
+    equal(end(record(20), record(30).subarray(0, 5)), [27, 'cut']);
+    equal(end(record(20), Buffer.alloc(40)), [27, 'zeros']);
+  });
+
+  test('has nothing in the last bytes of a block that hold no header', () => {
+    const block = record(32768 - 7 - 6);
+    equal(end(block, Buffer.alloc(6), record(3)), [32778, 'whole']);
+    equal(end(block, Buffer.alloc(6), record(3, 1)), [32768, 'cut']);
   });
 });
