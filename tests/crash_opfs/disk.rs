@@ -3,14 +3,14 @@
 //! A slot file whose name is less than a minute old may be gone, with everything in it, whatever was flushed. What was
 //! written or cut since the last flush may be there or not, block by block and torn within one, and the length apart from it.
 //! Transactions of the journal are durable when they return; one that has not may be there as a whole, or not at all, and
-//! of a journal in two copies it may have cost all of the copy that it went to (Chromium throws a store away whose log was torn).
-//! A copy that was there when the power was cut before may be lost like that whenever something was written to it since, or
+//! of a journal in two copies it may have cost all of the copy that it went to (Chromium throws a store away whose log was torn), or
+//! have left one that does not open any more until it is removed. A copy that was there when the power was cut before may be lost like that whenever something was written to it since, or
 //! that alone. The removal of a copy may be undone for a minute.
 
 use crate::chance::{Chance, Thoroughness};
 use crate::recording::{Effect, Remains};
 use crate::slot::Slot;
-use crate::support::medium::{Change, Content, Parts, apply};
+use crate::support::medium::{Change, Content, LOCKED, Parts, apply};
 use pumice::pool::JournalEdit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -270,17 +270,22 @@ impl Disk {
             if copy.is_some() {
                 let mut lost = self.journals.clone();
                 lost.of(*copy).clear();
-                fates.push(lost);
+                let mut locked = self.journals.clone();
+                lock(locked.of(*copy));
+                fates.extend([lost, locked]);
             }
         }
         if self.rewritten.is_empty() && self.removed.is_empty() {
             return fates;
         }
         let mut odd = fates[chance.below(fates.len())].clone();
+        // One at most does not open any more.
+        let mut locks = !odd.copies.values().any(|copy| copy.contains_key(LOCKED));
         for (copy, left) in &self.rewritten {
-            match chance.below(3) {
+            match chance.below(4) {
                 0 => drop(odd.copies.insert(*copy, Entries::new())),
                 1 => drop(odd.copies.insert(*copy, left.clone())),
+                2 if std::mem::take(&mut locks) => lock(odd.of(Some(*copy))),
                 _ => {}
             }
         }
@@ -292,6 +297,11 @@ impl Disk {
         fates.push(odd);
         fates
     }
+}
+
+/// What it holds, nobody gets at.
+fn lock(copy: &mut Entries) {
+    copy.insert(LOCKED.to_owned(), Content::Own(Vec::new()));
 }
 
 /// What there is to choose from when the power is cut.

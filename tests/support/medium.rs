@@ -2,8 +2,8 @@
 //! journal in two copies, all of which a test can watch and fail.
 
 use bytes::Bytes;
-use pumice::Result;
 use pumice::pool::{Copies, Journal, JournalEdit, Known, SlotFiles, TwinJournal};
+use pumice::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -90,6 +90,9 @@ impl Medium {
         self.parts().watch = Some(Box::new(watch));
     }
 }
+
+/// In a copy that does not open. No key of a journal's own.
+pub const LOCKED: &str = "!";
 
 /// What the edits make of the journal.
 pub fn apply(journal: &mut BTreeMap<String, Content>, edits: &[JournalEdit]) {
@@ -266,7 +269,9 @@ impl Copies for MediumCopies {
     async fn open(&self, number: u64) -> Result<OneCopy> {
         let mut parts = self.0.medium.parts();
         parts.tell(|| Change::OpenCopy(number))?;
-        parts.copies.entry(number).or_default();
+        if parts.copies.entry(number).or_default().contains_key(LOCKED) {
+            return Err(Error::new(ErrorKind::Io, format!("copy {number} does not open")));
+        }
         drop(parts);
         Ok(OneCopy { medium: self.0.medium.clone(), number: Some(number) })
     }

@@ -9,8 +9,8 @@
 //!   acknowledged is in both.
 //! - A mark in each copy counts the commits and sums up what the copy holds, so that one that lost something is told from
 //!   one that did not. The whole copy with the highest count is what counts.
-//! - A copy that the platform cannot open is as good as one that was thrown away, where the other one of its pair is whole, or
-//!   is gone too. It is removed, unread.
+//! - A copy that the platform cannot open is as good as one that was thrown away, and is removed unread. But where nothing else is
+//!   there, two of them are one too many.
 //! - Nothing is added to a copy of an earlier session. What there is is carried over into new ones, and the old ones are
 //!   removed only then, emptied before, for a removal is not durable. That takes long where there is much. Where both copies of
 //!   a pair say the same, what they say is durable, and opening leaves it to a later moment: the first commit waits for it.
@@ -51,8 +51,8 @@ struct State<J> {
 /// The copies of earlier sessions.
 struct Earlier<J> {
     copies: Vec<(u64, J)>,
-    /// One that cannot be opened.
-    unreadable: Option<u64>,
+    /// Those that cannot be opened.
+    unreadable: Vec<u64>,
     /// The one that counts.
     number: Option<u64>,
     /// What it holds, and how many commits led to that.
@@ -170,16 +170,16 @@ impl<C: Copies> TwinJournal<C> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the copies of those numbers; one of them may be out of reach.
-    async fn open_all(&self, numbers: &[u64]) -> Result<(Vec<(u64, C::Copy)>, Option<(u64, Error)>)> {
-        let (mut copies, mut unreadable) = (Vec::new(), None);
+    /// Opens the copies of those numbers. Some may be out of reach.
+    async fn open_all(&self, numbers: &[u64]) -> Result<(Vec<(u64, C::Copy)>, Vec<(u64, Error)>)> {
+        let (mut copies, mut unreadable) = (Vec::new(), Vec::new());
         for number in numbers {
             // One after the other: opening may write.
             match self.copies.open(*number).await {
                 Ok(copy) => copies.push((*number, copy)),
-                Err(error) if error.kind() == ErrorKind::Io && unreadable.is_none() => {
+                Err(error) if error.kind() == ErrorKind::Io => {
                     tracing::warn!(number, %error, "a copy of the journal cannot be opened");
-                    unreadable = Some((*number, error));
+                    unreadable.push((*number, error));
                 }
                 Err(error) => return Err(error),
             }
@@ -259,8 +259,8 @@ impl<C: Copies> TwinJournal<C> {
     /// Leaves what counts in a new pair, or nothing where there is nothing.
     async fn carry_over(&self, earlier: Earlier<C::Copy>) -> Result<()> {
         let Earlier { copies: mut old, unreadable, number, entries, count, former } = earlier;
-        // The one that nobody could read may have got a commit that the others lack, and a removal may be undone.
-        let held = Held::of(if unreadable.is_some() { count + 2 } else { count }, &entries);
+        // What nobody could read may have got a commit that the others lack, and a removal may be undone.
+        let held = Held::of(if unreadable.is_empty() { count } else { count + 2 }, &entries);
         let mut first = None;
         if !entries.is_empty() {
             first = Some(self.fill(0, &entries, &held).await?);
@@ -271,7 +271,7 @@ impl<C: Copies> TwinJournal<C> {
         for (number, copy) in old {
             self.discard(number, copy).await?;
         }
-        if let Some(number) = unreadable {
+        for number in unreadable {
             self.copies.remove(number).await?;
         }
         if let Some(first) = first {
@@ -343,11 +343,12 @@ impl<C: Copies> Journal for TwinJournal<C> {
         self.state().next = numbers.last().map_or(0, |last| last + 1);
         let (copies, unreadable) = self.open_all(&numbers).await?;
         let found = self.find(&copies, known).await?;
-        let unreadable = match unreadable {
-            // The other one of the pair says nothing: it was thrown away as well, or there was nothing yet.
-            Some((number, error)) if found.is_none() && numbers.contains(&(number ^ 1)) => return Err(error),
-            unreadable => unreadable.map(|(number, _)| number),
-        };
+        if let [(_, error), _, ..] = &unreadable[..]
+            && found.is_none()
+        {
+            return Err(error.clone());
+        }
+        let unreadable: Vec<u64> = unreadable.into_iter().map(|(number, _)| number).collect();
         let former = match self.copies.former() {
             Some(former) => all_of(former).await?,
             None => Entries::new(),
@@ -358,7 +359,7 @@ impl<C: Copies> Journal for TwinJournal<C> {
             Some(Found { number, count, entries, .. }) => (Some(number), count, entries),
             None => (None, 0, former),
         };
-        if is_former || unreadable.is_some() || !copies.is_empty() {
+        if is_former || !unreadable.is_empty() || !copies.is_empty() {
             let entries = entries.clone();
             self.state().earlier =
                 Some(Earlier { copies, unreadable, number, entries, count, former: is_former });
