@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { killAll, newProfile, startChromium } from './harness/chromium.mjs';
 import { PATIENCE } from './harness/patience.mjs';
 import { keep, SOAK } from './harness/figures.mjs';
-import { cutLength, goesOnBehind } from './harness/leveldb.mjs';
+import { cutLogs, goesOn } from './harness/leveldb.mjs';
 import { serve } from './harness/server.mjs';
 import { openTab, ready } from './harness/tab.mjs';
 import { acknowledged, judgeIn, startWork } from './harness/workers.mjs';
@@ -122,9 +122,9 @@ for (const storage of ['opfs', 'indexeddb']) {
       const database = 'killed';
       const figures = { kills: 0, acknowledged: 0, lost: 0, wrong: 0, refused: 0, lostByBrowser: 0 };
       let [operations, channel] = [0, undefined];
-      let [cut, thrownAway] = [undefined, false];
+      let [cut, thrownAway] = [[], false];
       for (let number = 0; number <= KILLS; number += 1) {
-        if (cut !== undefined && await goesOnBehind(profile, cut)) [cut, thrownAway] = [undefined, true];
+        if (await goesOn(cut)) [cut, thrownAway] = [[], true];
         const browser = await startChromium({ profile });
         const page = await openTab(browser, server);
         const heard = Math.max(operations, acknowledged(server, channel));
@@ -150,7 +150,7 @@ for (const storage of ['opfs', 'indexeddb']) {
         await sleep(Math.random() * 700);
         await browser.kill();
         figures.kills += 1;
-        if (storage === 'indexeddb') cut ??= await cutLength(profile);
+        if (storage === 'indexeddb' && cut.length === 0) cut = await cutLogs(profile);
       }
       keep(`browser-kills-${storage}`, figures);
       ok(figures.acknowledged > KILLS * 20, `only ${figures.acknowledged} operations`);

@@ -187,8 +187,8 @@ describe('calls', () => {
 });
 
 describe("a log of Chromium's IndexedDB", () => {
-  const record = (length, kept = length) => {
-    const bytes = Buffer.alloc(7 + length, 1).subarray(0, 7 + kept);
+  const record = (length, kept = length, kind = 1) => {
+    const bytes = Buffer.alloc(7 + length, kind).subarray(0, 7 + kept);
     bytes.writeUInt16LE(length, 4);
     return bytes;
   };
@@ -210,5 +210,13 @@ describe("a log of Chromium's IndexedDB", () => {
     const block = record(32768 - 7 - 6);
     equal(end(block, Buffer.alloc(6), record(3)), [32778, 'whole']);
     equal(end(block, Buffer.alloc(6), record(3, 1)), [32768, 'cut']);
+  });
+
+  test('ends in the midst of a record that has only its first parts', () => {
+    const first = record(32768 - 7, undefined, 2);
+    const midst = record(32768 - 7, undefined, 3);
+    equal(end(first), [32768, 'cut']);
+    equal(end(first, midst), [65536, 'cut']);
+    equal(end(first, midst, record(9, undefined, 4)), [65552, 'whole']);
   });
 });

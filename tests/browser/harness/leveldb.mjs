@@ -4,18 +4,21 @@
  *  yet the bytes. In the midst of a record Chromium takes that for damage and throws the store away. Else it goes on behind
  *  the zeros, where its own next opening skips what was written.
  *
- *  A kill may come between the header of a record and its bytes, which Chromium writes apart. Its next opening passes over the
- *  header and goes on behind it, so that the one after that takes what was written there for damage. */
+ *  A kill may come between the header of a record and its bytes, which Chromium writes apart, or between the parts of one that goes
+ *  over the end of a block. Its next opening passes over that and goes on behind it, so that the one after that takes what was
+ *  written there for damage. */
 
-import { readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 
 const BLOCK = 32768;
 const HEADER = 7;
+/** The first part of a record, and one in its midst. */
+const GOES_ON = [2, 3];
 
-/** Where the records of `log` end, and whether in zeros where one should begin, or in the midst of one. */
+/** Where the whole parts of records in `log` end, and whether in zeros where one should begin, or in the midst of a record. */
 export function endOf(log) {
-  let at = 0;
+  let [at, goesOn] = [0, false];
   while (at + HEADER <= log.length) {
     const left = BLOCK - (at % BLOCK);
     if (left < HEADER) {
@@ -23,29 +26,40 @@ export function endOf(log) {
       continue;
     }
     const length = log.readUInt16LE(at + 4);
-    if (length === 0 && log[at + 6] === 0) return { at, zeros: true, cut: false };
-    if (at + HEADER + length > log.length) break;
+    const kind = log[at + 6];
+    if (length === 0 && kind === 0) return { at, zeros: true, cut: false };
+    if (at + HEADER + length > log.length) return { at, zeros: false, cut: true };
     at += HEADER + length;
+    goesOn = GOES_ON.includes(kind);
   }
-  return { at, zeros: false, cut: at < log.length };
+  return { at, zeros: false, cut: goesOn || at < log.length };
 }
 
 const folder = profile => join(profile, 'Default', 'IndexedDB');
 
-/** The logs of the IndexedDB of any origin, but for those in buckets. */
-async function logs(profile) {
-  const names = await readdir(folder(profile), { recursive: true });
-  return Promise.all(names.filter(name => name.endsWith('.log')).map(name => readFile(join(folder(profile), name))));
+/** Files in logs' form of the IndexedDB of any origin, but for those in buckets: the logs, and the lists of files that there are. */
+async function logs(profile, { lists }) {
+  const names = (await readdir(folder(profile), { recursive: true })).map(name => join(folder(profile), name));
+  return names.filter(name => name.endsWith('.log') || (lists && basename(name).startsWith('MANIFEST-')));
 }
 
 /** Whether zeros stand in one of the logs. */
-export const tornLogs = async profile => (await logs(profile)).some(log => endOf(log).zeros);
+export async function tornLogs(profile) {
+  const contents = await Promise.all((await logs(profile, { lists: false })).map(name => readFile(name)));
+  return contents.some(log => endOf(log).zeros);
+}
 
-/** How long a log is that ends in the midst of a record; `undefined` when none does. */
-export const cutLength = async profile => (await logs(profile)).find(log => endOf(log).cut)?.length;
+/** The files that end in the midst of a record, with their lengths. */
+export async function cutLogs(profile) {
+  const read = (await logs(profile, { lists: true })).map(async name => [name, await readFile(name)]);
+  return (await Promise.all(read)).filter(([, log]) => endOf(log).cut).map(([name, log]) => ({ name, length: log.length }));
+}
 
-/** Whether a log is longer than `length`. */
-export const goesOnBehind = async (profile, length) => (await logs(profile)).some(log => log.length > length);
+/** Whether one of them goes on now behind where it ended. */
+export async function goesOn(cut) {
+  const sizes = cut.map(({ name }) => stat(name).then(({ size }) => size, () => 0));
+  return (await Promise.all(sizes)).some((size, place) => size > cut[place].length);
+}
 
 /** Removes all of that IndexedDB, while no Chromium runs. */
 export const removeIndexedDb = profile => rm(folder(profile), { recursive: true, force: true });
