@@ -6,6 +6,8 @@
 
 mod busy;
 mod conformance;
+#[cfg(feature = "encryption")]
+mod encrypted;
 mod indexed_db;
 mod model;
 mod opfs;

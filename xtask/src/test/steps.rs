@@ -110,12 +110,15 @@ fn tests(sh: &Shell) -> Result<()> {
 pub fn wasm_in_a_browser(sh: &Shell) -> Result<()> {
     setup::browser::wasm_tools(sh)?;
     let driver = setup::browser::chromium(sh)?;
-    Ok(cmd!(sh, "cargo test --package pumice --target wasm32-unknown-unknown --test wasm")
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
-        .env("CHROMEDRIVER", driver)
-        // Seconds for all of them; a soak takes longer.
-        .env("WASM_BINDGEN_TEST_TIMEOUT", "3600")
-        .run()?)
+    Ok(cmd!(
+        sh,
+        "cargo test --package pumice --features encryption --target wasm32-unknown-unknown --test wasm"
+    )
+    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
+    .env("CHROMEDRIVER", driver)
+    // Seconds for all of them; a soak takes longer.
+    .env("WASM_BINDGEN_TEST_TIMEOUT", "3600")
+    .run()?)
 }
 
 /// All of the crate is compiled in another way for it, so apart from everything else.
