@@ -40,7 +40,7 @@ describe('a database in OPFS that is seconds old', () => {
     'one bucket, and the names of its files': ({ opfs, buckets }) => [opfs, buckets[0]],
     'the other one, the names of its files, and the IndexedDB of its origin': ({ indexedDb, opfs, buckets }) => [indexedDb, opfs, buckets[1]],
   };
-  // What a log says that is gone, or that is no file any more: Chromium deletes a store for the one, and opens none for the other.
+  // Chromium deletes a store whose log is damaged, and does not open one whose files it cannot read.
   const remove = folder => rm(folder, { recursive: true });
   const lock = async folder => {
     const names = await readdir(folder, { recursive: true });

@@ -4,8 +4,8 @@
 //! written or cut since the last flush may be there or not, block by block and torn within one, and the length apart from it.
 //! Transactions of the journal are durable when they return; one that has not may be there as a whole, or not at all, and
 //! of a journal in two copies it may have cost all of the copy that it went to (Chromium throws a store away whose log was torn), or
-//! have left one that does not open any more until it is removed. A copy that was there when the power was cut before may be lost like that whenever something was written to it since, or
-//! that alone. The removal of a copy may be undone for a minute.
+//! have left one that does not open any more until it is removed. A copy that was there when the power was cut before may be lost
+//! like that whenever something was written to it since, or that alone. The removal of a copy may be undone for a minute.
 
 use crate::chance::{Chance, Thoroughness};
 use crate::recording::{Effect, Remains};

@@ -101,11 +101,10 @@ async fn open_opfs(files: OpfsFiles, journal: OpfsJournal) -> Result<OpfsStorage
 /// `error` where there are no such files, or no buckets.
 async fn open_without_place(name: &str, patience: Duration, error: Error) -> Result<Opened> {
     let files = existing(name, patience).await?;
-    let has_slots = match &files {
-        Some(files) => !files.list().await?.is_empty(),
-        None => false,
-    };
-    let (Some(files), true) = (files, has_slots) else { return Err(error) };
+    if slots(files.as_ref()).await?.is_empty() {
+        return Err(error);
+    }
+    let Some(files) = files else { return Err(error) };
     files.open(0).await?;
     let Some(journal) = OpfsJournal::without_place(name, patience).await else { return Err(error) };
     tracing::warn!(%error, "the database is opened without its notes in IndexedDB");
@@ -126,10 +125,7 @@ async fn kept_in(connection: &Connection, noted: Option<&str>, patience: Duratio
     }
     // Its place in IndexedDB may have been removed, and its files not.
     let files = existing(connection.name(), patience).await?;
-    let slots = match &files {
-        Some(files) => files.list().await?,
-        None => Vec::new(),
-    };
+    let slots = slots(files.as_ref()).await?;
     Ok((!slots.is_empty()).then_some(Kind::Opfs))
 }
 
@@ -176,6 +172,14 @@ async fn existing(name: &str, patience: Duration) -> Result<Option<OpfsFiles>> {
     }
 }
 
+/// The numbers of the slots that are there.
+async fn slots(files: Option<&OpfsFiles>) -> Result<Vec<u32>> {
+    match files {
+        Some(files) => files.list().await,
+        None => Ok(Vec::new()),
+    }
+}
+
 /// The names of this origin's databases, sorted.
 ///
 /// # Errors
@@ -201,10 +205,7 @@ pub async fn delete(name: &str, patience: Duration) -> Result<()> {
     validate(name)?;
     let clock = Patience::new(patience);
     let files = existing(name, patience).await?;
-    let slots = match &files {
-        Some(files) => files.list().await?,
-        None => Vec::new(),
-    };
+    let slots = slots(files.as_ref()).await?;
     let nothing = slots.is_empty() && !opfs::has_buckets(name).await;
     if nothing && !connection::exists(name, &clock).await? {
         return Ok(());
