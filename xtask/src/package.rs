@@ -39,12 +39,13 @@ pub fn run(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "node xtask/package/sizes.js {pkg} {limit}").run()?)
 }
 
-/// The standard library is compiled too, for size, and without what panics say: that is a sixth of the module. Both are
-/// unstable in cargo and rustc, which take them from a stable toolchain only with `RUSTC_BOOTSTRAP`. A panic is a trap then,
+/// The standard library is compiled too, for size, and without what panics say and where, which would name folders of the machine
+/// that compiles: that is a sixth of the module. All of it is
+/// unstable in cargo and rustc, which take it from a stable toolchain only with `RUSTC_BOOTSTRAP`. A panic is a trap then,
 /// which ends the worker; the page starts another one.
 const SMALL_STD: [&str; 4] =
     ["-Z", "build-std=std,panic_abort", "-Z", "build-std-features=optimize_for_size"];
-const WITHOUT_MESSAGES: &str = "-Zunstable-options -Cpanic=immediate-abort";
+const WITHOUT_MESSAGES: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none";
 /// For searching and checksums. Every browser that has OPFS has it.
 const SIMD: &str = "-Ctarget-feature=+simd128";
 
