@@ -295,6 +295,8 @@ fn a_large_log_of_the_smallest_records_is_read_within_its_limit_too() {
         let storage = MemoryStorage::new();
         let db = Db::open_with(storage.clone(), Options::new().compact_at(None)).unwrap();
         write(&db);
+        // What is buffered is not in the log yet.
+        db.sync().unwrap();
         let bytes = db.stats().unwrap().log_bytes;
         db.close().unwrap();
         for mode in [RecoveryMode::TornTail, RecoveryMode::Salvage] {
