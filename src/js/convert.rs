@@ -96,6 +96,13 @@ impl Elements {
         Self(b"[".to_vec())
     }
 
+    /// With room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        let mut text = Vec::with_capacity(bytes);
+        text.push(b'[');
+        Self(text)
+    }
+
     /// Begins the next element, whose text the caller appends.
     pub(super) fn next(&mut self) -> &mut Vec<u8> {
         if self.0.len() > 1 {

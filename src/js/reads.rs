@@ -76,8 +76,12 @@ impl Cursor {
     }
 }
 
+/// What the last document adds to a chunk of text, in most cases.
+const BEYOND: usize = 4 << 10;
+
 async fn chunk(scan: &mut RawScan<BrowserStorage>, bytes: u64) -> Result<(Uint8Array, bool)> {
-    let mut entries = Elements::new();
+    // Growing would copy what is there again and again.
+    let mut entries = Elements::with_capacity(usize::try_from(bytes).unwrap_or(0) + BEYOND);
     while (entries.len() as u64) < bytes {
         if !scan.advance().await? {
             return Ok((entries.finish(), false));
