@@ -118,7 +118,8 @@ async fn attempt<S: Storage>(core: &Core<S>, extent: Extent) -> Result<Option<Pu
     core.commit.take_turn(Duty::Rotate).await?;
     let Some(job) = Job::plan(core, extent) else { return Ok(None) };
     // Whatever has its name already is not this compaction's to remove.
-    let file = SnapshotWriter::create(Arc::clone(&core.storage), job.header).await?;
+    let file =
+        SnapshotWriter::create(Arc::clone(&core.storage), job.header, core.options.pack_values).await?;
     let name = file.name().to_owned();
     let table = match write(core, &job, file).await {
         Ok(table) => table,

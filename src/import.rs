@@ -58,7 +58,7 @@ pub(crate) async fn import<S: Storage, R: Storage>(core: &Core<S>, source: R, na
         files.beyond = (epoch, sequence);
         SnapshotHeader { store_id: core.store, epoch, base: 0, sequence }
     };
-    let file = SnapshotWriter::create(Arc::clone(&core.storage), header).await?;
+    let file = SnapshotWriter::create(Arc::clone(&core.storage), header, core.options.pack_values).await?;
     let name = file.name().to_owned();
     let first = header.sequence - table.documents();
     let staged = match write(core, table, file, first).await {

@@ -21,6 +21,7 @@ use support::watchdog::within;
 const SEGMENT: &[u8] = include_bytes!("fixtures/v1/closed/00000000000000000001.log");
 const FULL: &[u8] = include_bytes!("fixtures/v1/compacted/00000000000000000073.snapshot");
 const RUN: &[u8] = include_bytes!("fixtures/v1/compacted/00000000000000000078-00000000000000000073.snapshot");
+const PACKED: &[u8] = include_bytes!("fixtures/v2/packed/00000000000000000078.snapshot");
 const BEHIND: &[u8] = include_bytes!("fixtures/v1/compacted/00000000000000000079.log");
 const CHAIN: Mending = Mending { checksums: true, chain: true };
 const PLACES: snapshot::Mending = snapshot::Mending { checksums: true, places: true, range: None };
@@ -74,6 +75,7 @@ fn a_changed_segment_is_sound_again() {
 fn a_sound_snapshot_stays_as_it_is() {
     assert!(snapshot::mend(FULL, snapshot::Mending { range: Some((0, 73)), ..PLACES }) == FULL);
     assert!(snapshot::mend(RUN, snapshot::Mending { range: Some((73, 78)), ..PLACES }) == RUN);
+    assert!(snapshot::mend(PACKED, snapshot::Mending { range: Some((0, 78)), ..PLACES }) == PACKED);
 }
 
 #[test]
@@ -98,6 +100,21 @@ fn a_changed_snapshot_is_sound_again() {
     let mut longer = FULL.to_vec();
     longer.insert(FULL.len() - 160, 0);
     assert!(snapshot::mend(&longer, PLACES).ends_with(b"PUMICEFT"));
+}
+
+#[test]
+fn a_changed_snapshot_with_packed_values_is_sound_again() {
+    let read = |full: &[u8]| {
+        documents(&[("00000000000000000078.snapshot", full), ("00000000000000000079.log", BEHIND)])
+    };
+    let sound = read(PACKED).unwrap();
+    // A symbol, and a key in a leaf.
+    for at in [position(PACKED, b"abcdefgh"), position(PACKED, b"key-0")] {
+        let mut changed = PACKED.to_vec();
+        changed[at] ^= 1;
+        assert!(read(&changed).is_err(), "{at}");
+        assert_eq!(read(&snapshot::mend(&changed, PLACES)).ok(), Some(sound), "{at}");
+    }
 }
 
 #[test]

@@ -7,6 +7,10 @@ use xxhash_rust::xxh3::xxh3_64;
 const HEADER_LEN: usize = 64;
 const FOOTER_LEN: usize = 160;
 const KIND_LEAF: u8 = 1;
+const KIND_PACKED_LEAF: u8 = 3;
+/// Where its symbols are, at the end of a packed leaf's body.
+const SYMBOLS_LEN: usize = 12;
+const ESCAPE: u8 = 255;
 /// Mutated indexes may lead to one block along very many paths.
 const MAX_BLOCKS: usize = 200;
 
@@ -69,8 +73,19 @@ fn mend_block(file: &mut [u8], at: usize, len: usize, level: u32, values: usize,
         return;
     }
     *budget -= 1;
-    let body = at..at + len - 8;
-    let is_leaf = file[at] == KIND_LEAF;
+    let mut body = at..at + len - 8;
+    let is_packed = file[at] == KIND_PACKED_LEAF && body.len() >= 6 + SYMBOLS_LEN;
+    let is_leaf = file[at] == KIND_LEAF || is_packed;
+    let mut symbols = Vec::new();
+    if is_packed {
+        body.end -= SYMBOLS_LEN;
+        let (symbols_at, symbols_len) =
+            (number(file, body.end) as usize, u32_at(file, body.end + 8) as usize);
+        if symbols_at.checked_add(symbols_len).is_some_and(|end| end <= at) {
+            seal(file, symbols_at, symbols_len);
+            symbols = symbols_of(&file[symbols_at..symbols_at + symbols_len]);
+        }
+    }
     let (count, prefix) = (usize::from(u16_at(file, at + 2)), usize::from(u16_at(file, at + 4)));
     for index in 0..count {
         let Some(offset) = at.checked_add(6 + prefix + 2 * index).filter(|end| end + 2 <= body.end) else {
@@ -87,8 +102,13 @@ fn mend_block(file: &mut [u8], at: usize, len: usize, level: u32, values: usize,
             let [Some(_), Some(value_len), Some(value_at)] = numbers else { continue };
             let value = values.checked_add(value_at as usize);
             let value = value.and_then(|from| file.get(from..from.checked_add(value_len as usize)?));
-            let Some(sum) = value.map(|value| xxh3_64(value) as u32) else { continue };
-            if file[tail] == 1 && place + 4 <= body.end {
+            let text = match (file[tail], value) {
+                (1, Some(value)) => value.to_vec(),
+                (2, Some(value)) => unpacked(&symbols, value),
+                _ => continue,
+            };
+            let sum = xxh3_64(&text) as u32;
+            if place + 4 <= body.end {
                 file[place..place + 4].copy_from_slice(&sum.to_le_bytes());
             }
         } else if level > 0 {
@@ -101,6 +121,33 @@ fn mend_block(file: &mut [u8], at: usize, len: usize, level: u32, values: usize,
         }
     }
     seal(file, at, len);
+}
+
+/// The symbols of a block, as many as there are whole.
+fn symbols_of(block: &[u8]) -> Vec<Vec<u8>> {
+    let Some((body, _)) = block.split_last_chunk::<8>() else { return Vec::new() };
+    let Some((&[_, count], rest)) = body.split_first_chunk::<2>() else { return Vec::new() };
+    let Some((lens, mut bytes)) = rest.split_at_checked(count.into()) else { return Vec::new() };
+    let mut symbols = Vec::new();
+    for &len in lens {
+        let Some((symbol, behind)) = bytes.split_at_checked(len.into()) else { break };
+        symbols.push(symbol.to_vec());
+        bytes = behind;
+    }
+    symbols
+}
+
+fn unpacked(symbols: &[Vec<u8>], packed: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut codes = packed.iter();
+    while let Some(&code) = codes.next() {
+        match symbols.get(usize::from(code)) {
+            _ if code == ESCAPE => text.extend(codes.next()),
+            Some(symbol) => text.extend_from_slice(symbol),
+            None => {}
+        }
+    }
+    text
 }
 
 /// Makes the last eight of the bytes the checksum of those before.

@@ -16,7 +16,7 @@ use crate::snapshot::{BlockCache, Direction, KeyRange, SnapshotHeader, SnapshotW
 use crate::state::View;
 use crate::state::merge::{Merge, Show};
 use crate::storage::history::{self, Catalog, Past};
-use crate::storage::platform::block_on;
+use crate::storage::platform::{self, block_on};
 use crate::storage::{Moment, Retention, Storage};
 use std::ops::Bound;
 use std::path::Path;
@@ -107,7 +107,11 @@ impl<S: Storage> OpenedPast<S> {
         let (sequence, epoch) = (self.view.sequence, self.newest_epoch.saturating_add(1));
         if sequence > 0 {
             let header = SnapshotHeader { store_id: self.store, epoch, base: 0, sequence };
-            block_on(self.write_snapshot(SnapshotWriter::create(Arc::clone(to), header)))?;
+            block_on(self.write_snapshot(SnapshotWriter::create(
+                Arc::clone(to),
+                header,
+                platform::PACKS_VALUES,
+            )))?;
         }
         block_on(begin_log(to, self.store, epoch, sequence, 0))?;
         if self.retention.is_some() {

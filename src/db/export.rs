@@ -44,7 +44,8 @@ impl<S: Storage> Db<S> {
         let everything = (Bound::Unbounded, Bound::Unbounded);
         let merge = view.merge(&everything, Direction::Forward, Show::Documents);
         let (store_id, epoch, sequence) = (core.store, core.epoch(), view.sequence());
-        let builder = SnapshotBuilder::new(SnapshotHeader { store_id, epoch, base: 0, sequence });
+        let header = SnapshotHeader { store_id, epoch, base: 0, sequence };
+        let builder = SnapshotBuilder::new(header, core.options.pack_values);
         Ok(Export { core, merge, builder: Some(builder), summary: None, sequence, _view: view })
     }
 

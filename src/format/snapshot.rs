@@ -10,11 +10,13 @@ mod block;
 mod block_writer;
 mod encoding;
 mod sections;
+mod symbols;
 
 pub(crate) use block::{Block, Child, LeafEntry, ValueAt, floor};
 pub(crate) use block_writer::BlockWriter;
 pub(crate) use encoding::value_checksum;
 pub(crate) use sections::{CollectionCount, Drops, decode_counts, decode_drops, encode_counts, encode_drops};
+pub(crate) use symbols::{ESCAPE, MAX_SYMBOL_LEN, MAX_SYMBOLS, Symbol, Symbols};
 
 use encoding::{Reader, seal, sealed};
 
@@ -22,16 +24,19 @@ use encoding::{Reader, seal, sealed};
 pub(crate) const HEADER_MAGIC: &[u8; 8] = b"PUMICESN";
 /// Last bytes of the file.
 pub(crate) const FOOTER_MAGIC: &[u8; 8] = b"PUMICEFT";
-/// The version this crate writes, and the newest it reads.
-pub(crate) const VERSION: u32 = 1;
+/// The version this crate writes, and the newest it reads. Version 1 has no packed leaves and no symbols.
+pub(crate) const VERSION: u32 = 2;
 pub(crate) const HEADER_LEN: usize = 64;
 pub(crate) const FOOTER_LEN: usize = 160;
 /// What follows a block or section: the xxh3-64 of its body.
 pub(crate) const CHECKSUM_LEN: usize = 8;
 pub(crate) const KIND_LEAF: u8 = 1;
 pub(crate) const KIND_INDEX: u8 = 2;
+pub(crate) const KIND_PACKED_LEAF: u8 = 3;
+pub(crate) const KIND_SYMBOLS: u8 = 4;
 pub(crate) const ENTRY_TOMBSTONE: u8 = 0;
 pub(crate) const ENTRY_VALUE: u8 = 1;
+pub(crate) const ENTRY_PACKED: u8 = 2;
 /// The longest sort key: collection (255), separator, key (1,024).
 pub(crate) const MAX_KEY_LEN: usize = 1280;
 /// Two children a block at least, so 64 levels hold more pages than a file has bytes.
@@ -122,7 +127,7 @@ impl SnapshotHeader {
         };
         // A record must still be able to follow.
         let in_order = header.base <= header.sequence && header.sequence < u64::MAX;
-        (version == VERSION && flags == 0 && in_order).then_some(Ok(header))
+        ((1..=VERSION).contains(&version) && flags == 0 && in_order).then_some(Ok(header))
     }
 }
 
@@ -223,7 +228,7 @@ impl Footer {
             return Some(Err(Unreadable::Newer(version)));
         }
         let behind = |span: Span| span.offset.checked_add(span.len);
-        let sound = version == VERSION
+        let sound = (1..=VERSION).contains(&version)
             && flags == 0
             && input.0.iter().all(|&b| b == 0)
             && footer.file_len == file_len

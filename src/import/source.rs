@@ -175,7 +175,7 @@ mod tests {
     /// A full snapshot of one entry.
     fn file(key: &[u8], value: &[u8]) -> Vec<u8> {
         let mut builder =
-            SnapshotBuilder::new(SnapshotHeader { store_id: [7; 16], epoch: 1, base: 0, sequence: 5 });
+            SnapshotBuilder::new(SnapshotHeader { store_id: [7; 16], epoch: 1, base: 0, sequence: 5 }, false);
         builder.push(key, 5, Some(value)).unwrap();
         let built = builder.finish(&[]).unwrap();
         [built.tail, built.footer].concat()

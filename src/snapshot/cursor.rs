@@ -6,7 +6,7 @@
 use super::path::{Path, covered};
 use super::table::{Table, block_offset};
 use crate::error::{Error, Result};
-use crate::format::snapshot::{Block, Child, KIND_LEAF, Span, value_checksum};
+use crate::format::snapshot::{Block, Child, KIND_LEAF, Span, Symbols, value_checksum};
 use crate::storage::Storage;
 use std::cmp::Ordering;
 use std::ops::{Bound, Range};
@@ -43,6 +43,7 @@ struct Page {
     /// Where they lie in what was read.
     values: Range<usize>,
     leaf: Block,
+    symbols: Option<Arc<Symbols>>,
     low: usize,
     high: usize,
 }
@@ -50,8 +51,13 @@ struct Page {
 struct Current {
     sequence: u64,
     live: bool,
+    value: Option<Value>,
+}
+
+enum Value {
     /// Where it lies in what was read.
-    value: Option<Range<usize>>,
+    Read(Range<usize>),
+    Unpacked,
 }
 
 /// A walk over the entries of a range.
@@ -70,6 +76,8 @@ pub(crate) struct TableCursor<S> {
     /// Whether `key` is one of this page's.
     on_page: bool,
     current: Option<Current>,
+    /// The current entry's value, if it was packed.
+    unpacked: Vec<u8>,
     /// Pages read in advance, and where they begin.
     ahead: Vec<u8>,
     ahead_offset: u64,
@@ -100,6 +108,7 @@ impl<S: Storage> Table<S> {
             page_before: None,
             on_page: false,
             current: None,
+            unpacked: Vec::new(),
             ahead: Vec::new(),
             ahead_offset: 0,
             read_ahead: 0,
@@ -137,7 +146,10 @@ impl<S: Storage> TableCursor<S> {
     #[inline]
     pub(crate) fn entry(&self) -> Option<EntryRef<'_>> {
         let current = self.current.as_ref()?;
-        let value = current.value.as_ref().and_then(|at| self.ahead.get(at.clone()));
+        let value = current.value.as_ref().and_then(|value| match value {
+            Value::Read(at) => self.ahead.get(at.clone()),
+            Value::Unpacked => Some(self.unpacked.as_slice()),
+        });
         let Current { sequence, live, .. } = *current;
         Some(EntryRef { key: &self.key, sequence, live, value })
     }
@@ -172,11 +184,18 @@ impl<S: Storage> TableCursor<S> {
             // Inside the page, as the entry's numbers were checked.
             let start = page.values.start + at.offset;
             let place = start..start + at.len;
-            if self.ahead.get(place.clone()).is_none_or(|bytes| value_checksum(bytes) != at.checksum) {
+            let read = self.ahead.get(place.clone());
+            let text = match at.unpacked {
+                None => read,
+                Some(len) => read
+                    .and_then(|read| page.symbols.as_ref()?.unpack(read, len, &mut self.unpacked))
+                    .map(|()| self.unpacked.as_slice()),
+            };
+            if text.is_none_or(|bytes| value_checksum(bytes) != at.checksum) {
                 let offset = page.child.offset + at.offset as u64;
                 return self.error = Some(self.table.damaged_value(offset));
             }
-            value = Some(place);
+            value = Some(if at.unpacked.is_some() { Value::Unpacked } else { Value::Read(place) });
         }
         // Checksums that hold say nothing about the order in a forged file, and a scan must not show a key twice.
         let beyond = match self.direction {
@@ -223,6 +242,8 @@ impl<S: Storage> TableCursor<S> {
             let leaf = Block::open(block, KIND_LEAF).ok_or_else(|| table.damaged(block_offset(child)))?;
             (values, leaf)
         };
+        let symbols =
+            if self.keys_only { None } else { table.symbols(&leaf, child).await?.as_deref().cloned() };
         let (low, high) =
             covered(&leaf, &self.range, false).ok_or_else(|| table.damaged(block_offset(child)))?;
         if std::mem::replace(&mut self.on_page, false) {
@@ -231,7 +252,7 @@ impl<S: Storage> TableCursor<S> {
         self.key.clear();
         self.key.extend_from_slice(leaf.prefix());
         self.prefix_len = self.key.len();
-        self.page = Some(Page { child, values, leaf, low, high });
+        self.page = Some(Page { child, values, leaf, symbols, low, high });
         Ok(())
     }
 

@@ -8,12 +8,15 @@ use super::BlockCache;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::snapshot::{
     Block, CHECKSUM_LEN, Child, CollectionCount, Drops, FOOTER_LEN, Footer, HEADER_LEN, KIND_INDEX,
-    KIND_LEAF, LeafEntry, SnapshotHeader, Span, Unreadable, ValueAt, decode_counts, decode_drops, floor,
-    value_checksum,
+    KIND_LEAF, LeafEntry, SnapshotHeader, Span, Symbols, Unreadable, ValueAt, decode_counts, decode_drops,
+    floor, value_checksum,
 };
+use crate::sorted_map::SortedMap;
 use crate::storage::Storage;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 /// What a file that should be a snapshot turned out to be.
 pub(crate) enum OpenOutcome<S> {
@@ -40,6 +43,31 @@ pub(crate) struct Table<S> {
     pub(super) footer: Footer,
     pub(super) root: Block,
     drops: Drops,
+    /// Those that were read first, with their offset: where documents look alike there are no others, and readers find them without
+    /// waiting for each other.
+    first_symbols: OnceLock<(u64, Arc<Symbols>)>,
+    /// By their offset, those that were read last.
+    other_symbols: Mutex<SortedMap<u64, Arc<Symbols>>>,
+}
+
+/// How many of the others a file keeps in memory, of 2.3 KB each.
+const MAX_OTHER_SYMBOLS: usize = 64;
+
+/// Symbols of a [`Table`].
+pub(super) enum SymbolsOf<'t> {
+    First(&'t Arc<Symbols>),
+    Other(Arc<Symbols>),
+}
+
+impl Deref for SymbolsOf<'_> {
+    type Target = Arc<Symbols>;
+
+    fn deref(&self) -> &Arc<Symbols> {
+        match self {
+            Self::First(symbols) => symbols,
+            Self::Other(symbols) => symbols,
+        }
+    }
 }
 
 /// Where an entry was found: the start of its page's values, their length, its leaf and its index there.
@@ -92,7 +120,17 @@ impl<S: Storage> Table<S> {
         let drops = decode_drops(&section).ok_or_else(|| damaged(name, footer.drops.offset))?;
         let file = cache.new_file();
         let name = name.to_owned();
-        Ok(OpenOutcome::Table(Box::new(Self { storage, cache, file, name, footer, root, drops })))
+        Ok(OpenOutcome::Table(Box::new(Self {
+            storage,
+            cache,
+            file,
+            name,
+            footer,
+            root,
+            drops,
+            first_symbols: OnceLock::new(),
+            other_symbols: Mutex::default(),
+        })))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -147,11 +185,57 @@ impl<S: Storage> Table<S> {
         let sequence = self.sequence_of(&entry);
         let Some(at) = entry.value else { return Ok(Some(Found { sequence, value: None })) };
         let place = child.offset + at.offset as u64;
-        let value = self.storage.read_at(&self.name, place, at.len).await?;
-        if value.len() != at.len || value_checksum(&value) != at.checksum {
+        let mut value = self.storage.read_at(&self.name, place, at.len).await?;
+        let mut is_sound = value.len() == at.len;
+        if let Some(len) = at.unpacked {
+            let symbols = self.symbols(&leaf, child).await?;
+            let packed = std::mem::take(&mut value);
+            is_sound &= symbols.is_some_and(|symbols| symbols.unpack(&packed, len, &mut value).is_some());
+        }
+        if !is_sound || value_checksum(&value) != at.checksum {
             return Err(self.damaged_value(place));
         }
         Ok(Some(Found { sequence, value: Some(value.into()) }))
+    }
+
+    /// What the packed values of a child's leaf are unpacked with; `None` for a leaf that is not packed.
+    pub(super) async fn symbols(&self, leaf: &Block, child: Child) -> Result<Option<SymbolsOf<'_>>> {
+        let Some(span) = leaf.symbols() else { return Ok(None) };
+        if let Some(kept) = self.kept_symbols(span.offset) {
+            return Ok(Some(kept));
+        }
+        let symbols = Arc::new(self.read_symbols(span, child).await?);
+        if self.first_symbols.set((span.offset, Arc::clone(&symbols))).is_err() {
+            let mut others = self.other_symbols();
+            if others.len() >= MAX_OTHER_SYMBOLS {
+                *others = SortedMap::default();
+            }
+            others.insert(span.offset, Arc::clone(&symbols));
+        }
+        Ok(Some(SymbolsOf::Other(symbols)))
+    }
+
+    fn kept_symbols(&self, offset: u64) -> Option<SymbolsOf<'_>> {
+        match self.first_symbols.get() {
+            Some((first, symbols)) if *first == offset => Some(SymbolsOf::First(symbols)),
+            _ => self.other_symbols().get(&offset).cloned().map(SymbolsOf::Other),
+        }
+    }
+
+    fn other_symbols(&self) -> MutexGuard<'_, SortedMap<u64, Arc<Symbols>>> {
+        self.other_symbols.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Symbols from the file, which lie before the child that uses them.
+    pub(super) async fn read_symbols(&self, span: Span, child: Child) -> Result<Symbols> {
+        let is_before = span
+            .offset
+            .checked_add(span.len)
+            .is_some_and(|end| span.offset >= HEADER_LEN as u64 && end <= child.offset);
+        if !is_before {
+            return Err(self.damaged(block_offset(child)));
+        }
+        Symbols::decode(&self.read(span).await?).ok_or_else(|| self.damaged(span.offset))
     }
 
     /// The sequence number of `key`'s entry and whether it has a value, without reading the value.

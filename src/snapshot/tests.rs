@@ -18,7 +18,9 @@ use std::sync::Arc;
 const NAME: &str = "test.snapshot";
 const ALL: KeyRange = (Bound::Unbounded, Bound::Unbounded);
 /// Several levels of index over a handful of entries.
-const SMALL: Layout = Layout { leaf: 120, values: 200, index: 90 };
+const SMALL: Layout = Layout { leaf: 120, values: 200, index: 90, held: 0, packed: 0 };
+/// The same with packed values, whose symbols are looked at again and again.
+const PACKED: Layout = Layout { held: 3000, packed: 1000, ..SMALL };
 const HEADER: SnapshotHeader = SnapshotHeader { store_id: [7; 16], epoch: 3, base: 100, sequence: 1_000_000 };
 
 type Entry = (Vec<u8>, u64, Option<Vec<u8>>);
@@ -119,17 +121,17 @@ fn documents(count: u64) -> Vec<Entry> {
 
 #[test]
 fn nothing_and_one() {
-    let table = round_trip(Layout::default(), &[]);
+    let table = round_trip(Layout::new(false), &[]);
     assert_eq!(block_on(table.get(b"users\0a")).unwrap(), None);
     assert_eq!(block_on(table.counts()).unwrap(), []);
-    round_trip(Layout::default(), &[(key("c", "k"), 101, Some(b"{}".to_vec()))]);
-    round_trip(Layout::default(), &[(key("c", ""), 1_000_000, None)]);
-    round_trip(Layout::default(), &[(key("c", "k"), 101, Some(Vec::new()))]);
+    round_trip(Layout::new(false), &[(key("c", "k"), 101, Some(b"{}".to_vec()))]);
+    round_trip(Layout::new(false), &[(key("c", ""), 1_000_000, None)]);
+    round_trip(Layout::new(false), &[(key("c", "k"), 101, Some(Vec::new()))]);
 }
 
 #[test]
 fn many_pages_and_levels() {
-    for layout in [SMALL, Layout { leaf: 0, values: 0, index: 0 }, Layout::default()] {
+    for layout in [SMALL, PACKED, Layout { leaf: 0, values: 0, index: 0, ..SMALL }, Layout::new(false)] {
         let entries = documents(700);
         let table = round_trip(layout, &entries);
         assert_eq!((table.entries(), table.documents()), (700, 560));
@@ -142,7 +144,8 @@ fn many_pages_and_levels() {
 #[test]
 fn the_digest_is_of_the_contents_not_of_the_pages() {
     let digest = |layout| open(&build(HEADER, layout, &documents(100), &[])).summary().digest;
-    assert_eq!(digest(SMALL), digest(Layout::default()));
+    assert_eq!(digest(SMALL), digest(Layout::new(false)));
+    assert_eq!(digest(SMALL), digest(PACKED));
     assert_ne!(digest(SMALL), open(&build(HEADER, SMALL, &documents(99), &[])).summary().digest);
 }
 
@@ -154,7 +157,7 @@ fn header_drops_and_counts_are_kept() {
         (key("b", "2"), 202, None),
     ];
     let drops = [("zoo".to_owned(), 150), ("b".to_owned(), 160)];
-    let table = open(&build(HEADER, Layout::default(), &entries, &drops));
+    let table = open(&build(HEADER, Layout::new(false), &entries, &drops));
     assert_eq!((table.base(), table.sequence(), table.epoch()), (100, 1_000_000, 3));
     assert_eq!((table.store_id(), table.name()), ([7; 16], NAME));
     assert_eq!(table.drops(), [("b".to_owned(), 160), ("zoo".to_owned(), 150)]);
@@ -178,13 +181,16 @@ fn long_keys_with_long_prefixes() {
         entries.push((key("d", format!("{n:02}{}", "q".repeat(1276))), 500 + n, None));
     }
     assert!(entries.iter().all(|(key, ..)| key.len() == 1280));
-    round_trip(Layout::default(), &entries);
-    round_trip(Layout { leaf: usize::MAX, values: usize::MAX, index: usize::MAX }, &entries);
+    round_trip(Layout::new(false), &entries);
+    round_trip(
+        Layout { leaf: usize::MAX, values: usize::MAX, index: usize::MAX, held: usize::MAX, packed: 0 },
+        &entries,
+    );
 }
 
 #[test]
 fn many_keys_of_one_leaf_that_begin_alike() {
-    let wide = Layout { leaf: 32 << 10, values: 1 << 20, index: 32 << 10 };
+    let wide = Layout { leaf: 32 << 10, values: 1 << 20, index: 32 << 10, ..Layout::new(false) };
     for alike in [1_u64, 256, 257, 600] {
         let mut keys = vec![key("c", "a")];
         keys.extend((0..alike).map(|n| key("c", format!("bbbb{n:04}"))));
@@ -207,7 +213,7 @@ fn keys_at_both_ends_of_the_bytes() {
     }
     let entries: Vec<Entry> = keys.into_iter().map(|k| (k, 101, Some(b"1".to_vec()))).collect();
     round_trip(SMALL, &entries);
-    round_trip(Layout::default(), &entries);
+    round_trip(Layout::new(false), &entries);
 }
 
 #[test]
@@ -215,13 +221,13 @@ fn big_values() {
     let entries: Vec<Entry> = (0..4_u8)
         .map(|n| (key("big", [n]), 101, Some(vec![n; if n == 2 { 5 << 20 } else { 100 }])))
         .collect();
-    round_trip(Layout::default(), &entries);
+    round_trip(Layout::new(false), &entries);
 }
 
 #[test]
 fn what_does_not_fit_is_refused() {
     let refused = |header, entries: &[(&[u8], u64)]| {
-        let mut builder = SnapshotBuilder::new(header);
+        let mut builder = SnapshotBuilder::new(header, false);
         let (last, before) = entries.split_last().unwrap();
         for (key, sequence) in before {
             builder.push(key, *sequence, None).unwrap();
@@ -239,7 +245,7 @@ fn what_does_not_fit_is_refused() {
 
     let drops = |header, drops: &[(&str, u64)]| {
         let drops: Vec<_> = drops.iter().map(|&(name, sequence)| (name.to_owned(), sequence)).collect();
-        SnapshotBuilder::new(header).finish(&drops).is_err()
+        SnapshotBuilder::new(header, false).finish(&drops).is_err()
     };
     let full = SnapshotHeader { base: 0, ..HEADER };
     assert!(drops(full, &[("c", 5)]) && drops(HEADER, &[("c", 100)]) && drops(HEADER, &[("", 101)]));

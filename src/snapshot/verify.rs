@@ -8,8 +8,8 @@ use super::table::{Table, block_offset};
 use super::tally::{Counter, Digest, Summary};
 use crate::error::{Error, Result};
 use crate::format::snapshot::{
-    Block, Child, FOOTER_LEN, Footer, HEADER_LEN, KIND_INDEX, KIND_LEAF, SnapshotHeader, Span, decode_drops,
-    value_checksum,
+    Block, Child, FOOTER_LEN, Footer, HEADER_LEN, KIND_INDEX, KIND_LEAF, SnapshotHeader, Span, Symbols,
+    decode_drops, value_checksum,
 };
 use crate::storage::Storage;
 use std::ops::Bound;
@@ -31,6 +31,8 @@ struct Seen {
     last_key: Vec<u8>,
     /// Bytes of the file, from its start to the root, that the index leads to.
     reached: u64,
+    /// What the last packed page was unpacked with, and where it stands; `None` where that is damaged.
+    symbols: Option<(Span, Option<Symbols>)>,
 }
 
 impl<S: Storage> Table<S> {
@@ -172,6 +174,11 @@ impl<S: Storage> Table<S> {
         if !path.leads_to(&leaf) {
             on_problem(self.damaged(block_offset(child)));
         }
+        if let Err(problem) = self.check_symbols(&leaf, child, seen).await {
+            on_problem(problem);
+        }
+        let symbols = seen.symbols.as_ref().and_then(|(_, symbols)| symbols.as_ref());
+        let mut unpacked = Vec::new();
         let mut key = leaf.prefix().to_vec();
         let mut values_end = 0;
         for index in 0..leaf.count() {
@@ -190,8 +197,14 @@ impl<S: Storage> Table<S> {
             if let Some(at) = entry.value {
                 tiled = at.offset == values_end;
                 values_end = at.offset + at.len;
-                value =
-                    values.get(at.offset..values_end).filter(|bytes| value_checksum(bytes) == at.checksum);
+                let stored = values.get(at.offset..values_end);
+                value = match at.unpacked {
+                    None => stored,
+                    Some(len) => stored
+                        .and_then(|stored| symbols?.unpack(stored, len, &mut unpacked))
+                        .map(|()| unpacked.as_slice()),
+                };
+                value = value.filter(|bytes| value_checksum(bytes) == at.checksum);
                 if value.is_none() {
                     on_problem(self.damaged_value(child.offset + at.offset as u64));
                     continue;
@@ -212,5 +225,21 @@ impl<S: Storage> Table<S> {
         if values_end != values.len() {
             on_problem(self.damaged(block_offset(child)));
         }
+    }
+
+    /// Reads the symbols of a packed leaf where the page before had others.
+    async fn check_symbols(&self, leaf: &Block, child: Child, seen: &mut Seen) -> Result<()> {
+        let Some(span) = leaf.symbols() else { return Ok(()) };
+        if seen.symbols.as_ref().is_some_and(|(of, _)| *of == span) {
+            return Ok(());
+        }
+        seen.reached = seen.reached.saturating_add(span.len);
+        let read = self.read_symbols(span, child).await;
+        let (symbols, problem) = match read {
+            Ok(symbols) => (Some(symbols), Ok(())),
+            Err(problem) => (None, Err(problem)),
+        };
+        seen.symbols = Some((span, symbols));
+        problem
     }
 }

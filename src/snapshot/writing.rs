@@ -21,11 +21,11 @@ pub(crate) struct SnapshotWriter<S: Storage> {
 }
 
 impl<S: Storage> SnapshotWriter<S> {
-    /// Creates the file. One that has its name already stays as it is.
-    pub(crate) async fn create(storage: Arc<S>, header: SnapshotHeader) -> Result<Self> {
+    /// Creates the file, whose values are packed if `pack` says so. One that has its name already stays as it is.
+    pub(crate) async fn create(storage: Arc<S>, header: SnapshotHeader, pack: bool) -> Result<Self> {
         let name = file_name(header.base, header.sequence);
         storage.create(&name).await?;
-        Ok(Self { storage, name, builder: SnapshotBuilder::new(header), unsynced: 0 })
+        Ok(Self { storage, name, builder: SnapshotBuilder::new(header, pack), unsynced: 0 })
     }
 
     pub(crate) fn name(&self) -> &str {

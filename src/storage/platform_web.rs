@@ -12,6 +12,9 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::MessageChannel;
 
+/// Whether snapshots' values are packed unless told otherwise: room is scarcer than time, most of which messages take.
+pub(crate) const PACKS_VALUES: bool = true;
+
 /// What background work must be able to do: nothing here, for there is one thread.
 pub trait MaybeSend {}
 impl<T> MaybeSend for T {}

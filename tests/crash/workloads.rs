@@ -540,6 +540,7 @@ fn views_and_full_buffer(d: &mut Driver) {
 }
 
 fn many_pages(d: &mut Driver) {
+    d.reopen_with(options().pack_values(true));
     d.batch(&(0..500).map(|n| put("c", n, text(n % 90))).collect::<Vec<_>>());
     d.compact();
     d.batch(&(0..40).map(|n| put("c", n * 7, "null")).collect::<Vec<_>>());

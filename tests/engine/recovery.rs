@@ -524,7 +524,7 @@ fn a_newer_version_is_refused_as_such() {
     let (_, snapshot) = compacted();
     let (name, bytes) = snapshot.iter().find(|(name, _)| name.contains(".snapshot")).unwrap();
     let mut newer = bytes.clone();
-    newer[8] = 2;
+    newer[8] += 1;
     let sum = xxhash_rust::xxh3::xxh3_64(&newer[..56]);
     newer[56..64].copy_from_slice(&sum.to_le_bytes());
     let mut before = snapshot.clone();

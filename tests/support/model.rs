@@ -252,7 +252,7 @@ fn told(edit: &Edit) -> Told {
 
 /// Does the steps, on the storage that `open` opens again and again, and compares all the time.
 pub async fn run<S: Storage, D: Face<S>>(open: impl AsyncFn() -> S, steps: &[Step]) {
-    let options = Options::new().compact_at(Some(8 << 10));
+    let options = Options::new().compact_at(Some(8 << 10)).pack_values(steps.len().is_multiple_of(2));
     let mut run = Run::<S, D, _>::new(open, options).await;
     for step in steps {
         run.step(step).await;

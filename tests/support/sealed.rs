@@ -36,7 +36,7 @@ impl Sealed {
         session.close()
     }
 
-    /// A full snapshot, a run on top of it, and a log of two segments.
+    /// A full snapshot, a run on top of it with packed values, and a log of two segments.
     pub fn snapshots_and_log() -> Self {
         let mut session = Session::open(MemoryStorage::new(), Options::new());
         session.put(0..40);
@@ -103,7 +103,7 @@ impl Session {
         let (published, next) = mpsc::channel();
         let tell = move |file: &Published| drop(published.send(file.clone()));
         // The log is so long that opening compacts it at once.
-        let options = Options::new().compact_at(Some(1 << 10)).on_published(tell);
+        let options = Options::new().compact_at(Some(1 << 10)).pack_values(true).on_published(tell);
         let db = Db::open_with(self.storage.clone(), options).unwrap();
 
         let run = next.recv_timeout(Duration::from_secs(60)).expect("a compaction");

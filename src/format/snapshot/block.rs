@@ -4,20 +4,25 @@
 //! block = body | u64 xxh3 of body
 //! body  = u8 kind | u8 0 | u16 count | u16 prefix_len | prefix | count x u16 offset | entries
 //! entry = varint suffix_len | suffix | tail
-//! leaf tail  = u8 kind | varint sequence - base [| varint value_len | varint value_offset | u32 value checksum]
+//! leaf tail  = u8 kind | varint sequence - base [| varint value_len | varint value_offset | u32 value checksum
+//!              [| varint unpacked_len]]
 //! index tail = varint page_offset | varint values_len | varint block_len
 //! ```
+//!
+//! The body of a packed leaf ends in `u64 offset | u32 length` of the symbols of its packed values.
 //!
 //! Offsets count from the first entry's first byte, entries are in ascending order of keys, and the prefix is common
 //! to all keys. Reading returns `None` for bytes that no writer made; nothing is allocated to search.
 
 use super::encoding::{Reader, put_varint, sealed};
-use super::{ENTRY_TOMBSTONE, ENTRY_VALUE, KIND_INDEX, KIND_LEAF};
+use super::{ENTRY_PACKED, ENTRY_TOMBSTONE, ENTRY_VALUE, KIND_INDEX, KIND_LEAF, KIND_PACKED_LEAF, Span};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// kind, reserved, count, `prefix_len`.
 const FIXED_LEN: u32 = 6;
+/// Where the symbols are, in a packed leaf.
+const SYMBOLS_LEN: usize = 12;
 /// In memory only, little-endian.
 type Head = [u8; HEAD_LEN];
 const HEAD_LEN: usize = 4;
@@ -44,7 +49,10 @@ impl Child {
 pub(crate) struct ValueAt {
     pub(crate) len: usize,
     pub(crate) offset: usize,
+    /// Of the value as it was given, unpacked.
     pub(crate) checksum: u32,
+    /// How long it is when it is unpacked; `None` where it stands as it was given.
+    pub(crate) unpacked: Option<usize>,
 }
 
 /// An entry of a leaf; its key is the block's prefix and this suffix.
@@ -58,12 +66,19 @@ pub(crate) struct LeafEntry<'a> {
 
 impl LeafEntry<'_> {
     pub(crate) fn write_tail(sequence_above_base: u64, value: Option<ValueAt>, out: &mut Vec<u8>) {
-        out.push(if value.is_some() { ENTRY_VALUE } else { ENTRY_TOMBSTONE });
+        out.push(match value {
+            None => ENTRY_TOMBSTONE,
+            Some(ValueAt { unpacked: None, .. }) => ENTRY_VALUE,
+            Some(ValueAt { unpacked: Some(_), .. }) => ENTRY_PACKED,
+        });
         put_varint(out, sequence_above_base);
         if let Some(value) = value {
             put_varint(out, value.len as u64);
             put_varint(out, value.offset as u64);
             out.extend_from_slice(&value.checksum.to_le_bytes());
+            if let Some(unpacked) = value.unpacked {
+                put_varint(out, unpacked as u64);
+            }
         }
     }
 }
@@ -81,21 +96,30 @@ pub(crate) struct Block {
     /// From the start of the body, as is the next.
     offsets_at: u32,
     entries_at: u32,
+    symbols: Option<Span>,
 }
 
 impl Block {
-    /// Takes the bytes of a block with its checksum; `None` unless it is a sound one of `kind`.
+    /// Takes the bytes of a block with its checksum; `None` unless it is a sound one of `kind`. A packed leaf is a leaf too.
     pub(crate) fn open(bytes: &[u8], kind: u8) -> Option<Self> {
         debug_assert!(kind == KIND_LEAF || kind == KIND_INDEX);
-        let body = sealed(bytes)?;
+        let mut body = sealed(bytes)?;
         let mut input = Reader(body);
-        if input.array()? != [kind, 0] {
-            return None;
+        let mut symbols = None;
+        match input.array()? {
+            [KIND_PACKED_LEAF, 0] if kind == KIND_LEAF => {
+                let (rest, end) = body.split_last_chunk::<SYMBOLS_LEN>()?;
+                let mut end = Reader(end);
+                symbols = Some(Span { offset: end.u64()?, len: end.u32()?.into() });
+                body = rest;
+            }
+            own if own == [kind, 0] => {}
+            _ => return None,
         }
         let (count, prefix_len) = (u32::from(input.u16()?), u32::from(input.u16()?));
         let offsets_at = FIXED_LEN + prefix_len;
         let entries_at = offsets_at + 2 * count;
-        let block = Self { bytes: body.into(), body_at: 0, count, offsets_at, entries_at };
+        let block = Self { bytes: body.into(), body_at: 0, count, offsets_at, entries_at, symbols };
         (entries_at as usize <= body.len()).then_some(block)
     }
 
@@ -114,6 +138,11 @@ impl Block {
 
     pub(crate) fn count(&self) -> usize {
         self.count as usize
+    }
+
+    /// Where the symbols of a packed leaf are said to be.
+    pub(crate) fn symbols(&self) -> Option<Span> {
+        self.symbols
     }
 
     /// The bytes it occupies in memory.
@@ -158,7 +187,12 @@ impl Block {
         let sequence_above_base = tail.varint()?;
         let value = match kind {
             ENTRY_TOMBSTONE => None,
-            ENTRY_VALUE => Some(ValueAt { len: tail.size()?, offset: tail.size()?, checksum: tail.u32()? }),
+            ENTRY_VALUE | ENTRY_PACKED => Some(ValueAt {
+                len: tail.size()?,
+                offset: tail.size()?,
+                checksum: tail.u32()?,
+                unpacked: if kind == ENTRY_PACKED { Some(tail.size()?) } else { None },
+            }),
             _ => return None,
         };
         Some(LeafEntry { suffix, sequence_above_base, value })

@@ -1,6 +1,7 @@
 //! Writing one block: the entries are collected, then laid out behind the prefix that all of their keys share.
 
 use super::encoding::{put_varint, seal};
+use super::{KIND_INDEX, KIND_LEAF, KIND_PACKED_LEAF, Span};
 
 /// Collects the entries of one block.
 #[derive(Default)]
@@ -49,9 +50,30 @@ impl BlockWriter {
         self.ends.push((self.keys.len(), self.tails.len()));
     }
 
-    /// Appends the block with its checksum to `out`, and starts anew. Returns its length.
-    pub(crate) fn write(&mut self, kind: u8, out: &mut Vec<u8>) -> usize {
+    /// Appends the index block with its checksum to `out`, and starts anew. Returns its length.
+    pub(crate) fn write_index(&mut self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
+        self.write_body(KIND_INDEX, out);
+        seal(out, start);
+        out.len() - start
+    }
+
+    /// The same for a leaf. `symbols` tells where those of its packed values are.
+    pub(crate) fn write_leaf(&mut self, symbols: Option<Span>, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        match symbols {
+            None => self.write_body(KIND_LEAF, out),
+            Some(Span { offset, len }) => {
+                self.write_body(KIND_PACKED_LEAF, out);
+                out.extend_from_slice(&offset.to_le_bytes());
+                out.extend_from_slice(&(len as u32).to_le_bytes());
+            }
+        }
+        seal(out, start);
+        out.len() - start
+    }
+
+    fn write_body(&mut self, kind: u8, out: &mut Vec<u8>) {
         out.push(kind);
         out.push(0);
         out.extend_from_slice(&(self.ends.len() as u16).to_le_bytes());
@@ -71,19 +93,17 @@ impl BlockWriter {
             out.extend_from_slice(&self.tails[tail_start..tail_end]);
             (key_start, tail_start) = (key_end, tail_end);
         }
-        seal(out, start);
         self.keys.clear();
         self.tails.clear();
         self.ends.clear();
         self.prefix_len = 0;
-        out.len() - start
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::snapshot::{CHECKSUM_LEN, KIND_LEAF};
+    use crate::format::snapshot::CHECKSUM_LEN;
 
     /// What is not the entries': kind, 0, count, length of the prefix, the prefix, the checksum.
     const AROUND: usize = 6 + CHECKSUM_LEN;
@@ -102,7 +122,7 @@ mod tests {
                 let shared = block.prefix_len;
                 let mut out = Vec::new();
                 // One byte tells the length of a short suffix, where two were reckoned with.
-                assert_eq!(block.write(KIND_LEAF, &mut out), AROUND + shared + foretold - count);
+                assert_eq!(block.write_leaf(None, &mut out), AROUND + shared + foretold - count);
             }
         }
     }

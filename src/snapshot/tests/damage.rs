@@ -2,9 +2,7 @@
 //! cut to. Each must be reported or harmless, without a panic and without reading past the end.
 
 use super::*;
-use crate::format::snapshot::{
-    BlockWriter, Child, Footer, KIND_INDEX, KIND_LEAF, LeafEntry, Span, encode_counts, encode_drops,
-};
+use crate::format::snapshot::{BlockWriter, Child, Footer, LeafEntry, Span, encode_counts, encode_drops};
 
 /// Fails a test that asks for bytes beyond the file, or for more than the file has.
 #[derive(Clone)]
@@ -49,6 +47,14 @@ fn small_file() -> (Vec<u8>, Vec<Entry>) {
     (file, entries)
 }
 
+/// The same with packed values.
+fn packed_file() -> (Vec<u8>, Vec<Entry>) {
+    let entries = documents(60);
+    let file = build(HEADER, PACKED, &entries, &[("gone".to_owned(), 150)]);
+    assert!(file.len() < small_file().0.len(), "{}", file.len());
+    (file, entries)
+}
+
 fn open_strict(bytes: &[u8]) -> Result<Arc<Table<Strict>>> {
     let inner = MemoryStorage::clone(&stored(bytes));
     open_in(Arc::new(Strict { inner, len: bytes.len() as u64 }))
@@ -69,33 +75,35 @@ fn contents(bytes: &[u8], entries: &[Entry]) -> Result<()> {
 
 #[test]
 fn every_flipped_bit_is_reported() {
-    let (mut file, entries) = small_file();
-    contents(&file, &entries).unwrap();
-    for at in 0..file.len() {
-        for bit in 0..8 {
-            file[at] ^= 1 << bit;
-            let error = contents(&file, &entries).expect_err("no byte of the file is without a checksum");
-            assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}, bit {bit}: {error}");
-            assert_eq!(error.file(), Some(NAME));
-            assert!(error.offset().is_some_and(|offset| offset <= at as u64), "byte {at}: {error}");
-            file[at] ^= 1 << bit;
+    for (mut file, entries) in [small_file(), packed_file()] {
+        contents(&file, &entries).unwrap();
+        for at in 0..file.len() {
+            for bit in 0..8 {
+                file[at] ^= 1 << bit;
+                let error = contents(&file, &entries).expect_err("no byte of the file is without a checksum");
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}, bit {bit}: {error}");
+                assert_eq!(error.file(), Some(NAME));
+                assert!(error.offset().is_some_and(|offset| offset <= at as u64), "byte {at}: {error}");
+                file[at] ^= 1 << bit;
+            }
         }
     }
 }
 
 #[test]
 fn every_flipped_bit_is_seen_by_verify_alone() {
-    let (mut file, _) = small_file();
-    for at in 0..file.len() {
-        file[at] ^= 0x10;
-        if let Ok(table) = open_strict(&file) {
-            let error = block_on(table.verify()).expect_err("verify reads every byte");
-            assert_eq!(error.kind(), ErrorKind::Corrupt);
-            let mut problems = 0;
-            block_on(table.check(&mut |_| problems += 1));
-            assert!(problems > 0);
+    for (mut file, _) in [small_file(), packed_file()] {
+        for at in 0..file.len() {
+            file[at] ^= 0x10;
+            if let Ok(table) = open_strict(&file) {
+                let error = block_on(table.verify()).expect_err("verify reads every byte");
+                assert_eq!(error.kind(), ErrorKind::Corrupt);
+                let mut problems = 0;
+                block_on(table.check(&mut |_| problems += 1));
+                assert!(problems > 0);
+            }
+            file[at] ^= 0x10;
         }
-        file[at] ^= 0x10;
     }
 }
 
@@ -165,7 +173,7 @@ fn damage_inside_a_good_footer_is_not_an_unfinished_file() {
 #[test]
 fn a_newer_version_is_told_from_damage() {
     let (mut file, _) = small_file();
-    file[8] = 2;
+    file[8] += 1;
     let sum = xxhash_rust::xxh3::xxh3_64(&file[..56]);
     file[56..64].copy_from_slice(&sum.to_le_bytes());
     assert_eq!(open_strict(&file).err().map(|error| error.kind()), Some(ErrorKind::Version));
@@ -198,7 +206,7 @@ fn salvage_gives_all_that_is_undamaged() {
 fn noise_with_right_checksums_is_refused() {
     // A block whose checksum holds but whose numbers lie: only a forger or a bug makes one.
     let entries = documents(5);
-    let file = build(HEADER, Layout::default(), &entries, &[]);
+    let file = build(HEADER, Layout::new(false), &entries, &[]);
     let table = open(&file);
     let root = table.footer.root;
     let (start, end) = (root.offset as usize, (root.offset + root.len) as usize);
@@ -227,14 +235,14 @@ fn shared_children(levels: u32) -> Vec<u8> {
     LeafEntry::write_tail(1, None, &mut tail);
     writer.push(&key, &tail);
     let mut span = Span { offset: file.len() as u64, len: 0 };
-    span.len = writer.write(KIND_LEAF, &mut file) as u64;
+    span.len = writer.write_leaf(None, &mut file) as u64;
     for _ in 0..levels {
         tail.clear();
         Child { offset: span.offset, values_len: 0, block_len: span.len }.write_tail(&mut tail);
         writer.push(&key, &tail);
         writer.push(&key, &tail);
         span.offset = file.len() as u64;
-        span.len = writer.write(KIND_INDEX, &mut file) as u64;
+        span.len = writer.write_index(&mut file) as u64;
     }
     let mut section = |bytes: Vec<u8>| {
         file.extend_from_slice(&bytes);

@@ -22,16 +22,21 @@ fn bounds() -> impl Strategy<Value = Bound<Vec<u8>>> {
     ]
 }
 
+/// Some are like each other, so that they are packed.
+fn values() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        vec(any::<u8>(), 0..60),
+        r#"(\{"name":"(ada|bob)"\}|\[true,[0-9]\]){0,6}"#.prop_map(String::into_bytes),
+    ]
+}
+
 fn models() -> impl Strategy<Value = Model> {
-    btree_map(keys(), (101..1000_u64, option::of(vec(any::<u8>(), 0..60))), 0..120)
+    btree_map(keys(), (101..1000_u64, option::of(values())), 0..120)
 }
 
 fn layouts() -> impl Strategy<Value = Layout> {
-    (0..300_usize, 0..300_usize, 0..200_usize).prop_map(|(leaf, values, index)| Layout {
-        leaf,
-        values,
-        index,
-    })
+    (0..300_usize, 0..300_usize, 0..200_usize, 0..3000_usize, 0..1000_usize)
+        .prop_map(|(leaf, values, index, held, packed)| Layout { leaf, values, index, held, packed })
 }
 
 fn within(range: &KeyRange, key: &Vec<u8>) -> bool {

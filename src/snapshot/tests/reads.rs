@@ -57,7 +57,7 @@ fn opened(bytes: &[u8], cache: &Arc<BlockCache>) -> (Counted, Arc<Table<Counted>
 fn a_scan_reads_each_byte_once_and_many_pages_at_a_time() {
     let large = |n: u64| (key("c", format!("{n:05}")), 101 + n, Some(vec![b'x'; 3000]));
     let large: Vec<Entry> = (0..500).map(large).collect();
-    for (layout, entries, most) in [(Layout::default(), large, 12), (SMALL, documents(700), 130)] {
+    for (layout, entries, most) in [(Layout::new(false), large, 12), (SMALL, documents(700), 130)] {
         let (storage, table) = opened(&build(HEADER, layout, &entries, &[]), &Arc::new(BlockCache::new(0)));
         for direction in [Direction::Forward, Direction::Reverse] {
             assert_eq!(scan(&table, ALL, direction, false).unwrap().len(), entries.len());
@@ -111,7 +111,7 @@ fn pages_and_index_blocks_are_closed_where_the_layout_says() {
         (0..count).map(|n| (key("c", format!("{n:03}")), 101, Some(vec![b'x'; len]))).collect()
     };
     let pages = |layout: Layout, entries: &[Entry]| open(&build(HEADER, layout, entries, &[])).root.count();
-    let wide = Layout { leaf: 32 << 10, values: 1 << 20, index: 32 << 10 };
+    let wide = Layout { leaf: 32 << 10, values: 1 << 20, index: 32 << 10, ..SMALL };
     // By the bytes of their values: closed once they have reached so many.
     assert_eq!(pages(Layout { values: 100, ..wide }, &rows(12, 50)), 6);
     assert_eq!(pages(Layout { values: 101, ..wide }, &rows(12, 50)), 4);

@@ -30,7 +30,7 @@ impl Environment for Fixed {
 }
 
 fn options(start: u64) -> Options {
-    Options::new().compact_at(None).environment(Fixed(AtomicU64::new(start)))
+    Options::new().compact_at(None).pack_values(false).environment(Fixed(AtomicU64::new(start)))
 }
 
 /// When the first record of every golden database was written.
@@ -156,6 +156,15 @@ pub fn torn() -> Option<Files> {
 
 /// A full snapshot, an incremental one with tombstones and a drop on top of it, and a log behind both.
 pub fn compacted() -> Option<Files> {
+    snapshots(options)
+}
+
+/// The same with packed values.
+pub fn packed() -> Option<Files> {
+    snapshots(|start| options(start).pack_values(true))
+}
+
+fn snapshots(options: fn(u64) -> Options) -> Option<Files> {
     let storage = MemoryStorage::new();
     let mut first = Session::open(&storage, options(START));
     first.step(everyday);
