@@ -75,6 +75,7 @@ pub(crate) struct Core<S: Storage> {
     /// Those who submit their writes, in the order of their coming.
     pub(crate) order: Arc<Order>,
     files: Mutex<LiveFiles<S>>,
+    opened: Instant,
 }
 
 /// How long nobody has written when a compaction may begin that nothing else calls for.
@@ -166,6 +167,7 @@ impl<S: Storage> Core<S> {
             closing: AtomicBool::new(false),
             order: Arc::default(),
             files: Mutex::new(files),
+            opened: sync::now(),
         }
     }
 
@@ -355,12 +357,14 @@ impl<S: Storage> Core<S> {
         if queue.failure.is_some() {
             return Plan::Wait(None);
         }
-        let put_off = queue.compact_due() && self.can_wait(&queue);
-        if queue.compact_due() && !put_off {
-            queue.compacting = true;
-            return Plan::Compact;
+        let mut again = None;
+        if queue.compact_due() {
+            again = self.can_wait(&queue);
+            if again.is_none() {
+                queue.compacting = true;
+                return Plan::Compact;
+            }
         }
-        let again = put_off.then_some(LATER);
         if std::mem::replace(&mut queue.background_wanted, false)
             && (queue.pending_bytes() > 0 || queue.sync_wanted > queue.durable)
         {
@@ -392,9 +396,20 @@ impl<S: Storage> Core<S> {
         Plan::Compact
     }
 
-    /// Whether a compaction that is due had better wait: what it writes costs less later, and there is room.
-    fn can_wait(&self, queue: &Queue) -> bool {
-        queue.log_bytes < queue.compact_due_at.saturating_mul(3) && self.storage.is_young()
+    /// For how long a compaction that is due had better wait, if there is room: what it writes costs less later, or whoever has
+    /// opened the database waits for something else.
+    fn can_wait(&self, queue: &Queue) -> Option<Duration> {
+        if queue.log_bytes >= queue.compact_due_at.saturating_mul(3) {
+            return None;
+        }
+        if self.storage.is_young() {
+            return Some(LATER);
+        }
+        let rest = self
+            .options
+            .rest_after_opening
+            .saturating_sub(sync::now().saturating_duration_since(self.opened));
+        (!rest.is_zero()).then_some(rest)
     }
 
     /// Whether the log is long enough to be compacted when nobody writes, and no earlier attempt has failed.

@@ -37,6 +37,8 @@ const SETTLED: &str = "type Settled<T> = T | Promise<T>;";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The bytes of log that are worth a compaction when nobody writes: whoever loads the page again would replay them.
 const IDLE_TAIL: u64 = 1 << 20;
+/// For how long after opening the one thread is left to those who want to see something.
+const REST: Duration = Duration::from_secs(1);
 /// How long the tabs have, after a change of leader, to say which part of the log their feeds still need.
 const FEED_GRACE: Duration = Duration::from_secs(60);
 
@@ -59,11 +61,12 @@ impl Engine {
     ) -> std::result::Result<Engine, JsValue> {
         // A panic ends the instance by an exception that says where; without this it would be a bare trap.
         std::panic::set_hook(Box::new(|panic| wasm_bindgen::throw_str(&panic.to_string())));
-        let options = Options::new()
+        let mut options = Options::new()
             .durability(writes::durability_of(&durability))
             .feed_grace(FEED_GRACE)
             .compact_when_idle_at(Some(IDLE_TAIL))
             .flush_interval(Duration::from_millis(whole(flush_interval)));
+        options.rest_after_opening = REST;
         let wanted = match storage.as_str() {
             "opfs" => Wanted::Opfs,
             "indexeddb" => Wanted::IndexedDb,

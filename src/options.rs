@@ -106,6 +106,8 @@ pub struct Options {
     pub(crate) read_only: bool,
     pub(crate) compact_at: Option<u64>,
     pub(crate) compact_idle_at: Option<u64>,
+    /// For how long after opening a compaction that can wait does not begin.
+    pub(crate) rest_after_opening: Duration,
     pub(crate) pack_values: bool,
     pub(crate) feed_grace: Duration,
     pub(crate) cache_bytes: u64,
@@ -125,6 +127,7 @@ impl Default for Options {
             read_only: false,
             compact_at: Some(16 << 20),
             compact_idle_at: None,
+            rest_after_opening: Duration::ZERO,
             pack_values: platform::PACKS_VALUES,
             feed_grace: Duration::ZERO,
             cache_bytes: cache::DEFAULT_BYTES,
