@@ -56,6 +56,7 @@ pub trait Reader {
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Pumice,
+    PumicePacked,
     Redb,
     Fjall,
     Sqlite,
@@ -66,8 +67,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pumice,
+        Self::PumicePacked,
         Self::Redb,
         Self::Fjall,
         Self::Sqlite,
@@ -81,6 +83,7 @@ impl Kind {
     pub fn title(self) -> &'static str {
         match self {
             Self::Pumice => "Pumice",
+            Self::PumicePacked => "Pumice, packed",
             Self::Redb => "redb",
             Self::Fjall => "fjall",
             Self::Sqlite => "SQLite",
@@ -93,7 +96,7 @@ impl Kind {
 
     /// A database that a user could take instead of Pumice.
     pub fn is_peer(self) -> bool {
-        !matches!(self, Self::Pumice) && !self.is_limit()
+        !matches!(self, Self::Pumice | Self::PumicePacked) && !self.is_limit()
     }
 
     /// No database, but the most that the disk gives to an append-only log.
@@ -107,7 +110,8 @@ impl Kind {
     /// The engine's own.
     pub fn open(self, dir: &Path, durability: Durability) -> Result<Box<dyn Engine>> {
         Ok(match self {
-            Self::Pumice => Box::new(pumice::Pumice::open(dir, durability)?),
+            Self::Pumice => Box::new(pumice::Pumice::open(dir, durability, false)?),
+            Self::PumicePacked => Box::new(pumice::Pumice::open(dir, durability, true)?),
             Self::Redb => Box::new(redb::Redb::open(dir, durability)?),
             Self::Fjall => Box::new(fjall::Fjall::open(dir, durability)?),
             Self::Sqlite => Box::new(sqlite::Sqlite::open(dir, durability)?),

@@ -1,5 +1,6 @@
 //! The page and its plots, from the results.
 
+mod behind;
 mod page;
 mod plots;
 mod rows;

@@ -1,7 +1,7 @@
 /** docs/benchmarks-browser.md. */
 
 import { ENGINES } from '../harness/engines.mjs';
-import { outcome, ROWS, targetText, verdict } from './rows.mjs';
+import { BEHIND, isBehind, outcome, ROWS, targetText, verdict } from './rows.mjs';
 import { median } from './statistics.mjs';
 import { count, percent, text, threeDigits } from './units.mjs';
 
@@ -18,6 +18,7 @@ export function page(results, method) {
     ...warnings(results),
     setting(results),
     ...targets(results),
+    ...reasons(results),
     '## Plot\n',
     '![Pumice against the best of the others](benchmarks/browser-ratios.svg)\n',
     'The best of the others in the page, or in its worker where that is quicker.\n',
@@ -109,6 +110,19 @@ function targets(results) {
       ],
       rows,
     ),
+  ];
+}
+
+function reasons(results) {
+  const rows = ROWS.flatMap(row => {
+    const found = outcome(row, results);
+    if (found === undefined || !isBehind(found, !results.setting.isQuick)) return [];
+    return [[fullName(row), ...(BEHIND[row.work] ?? ['not looked into', 'a profile'])]];
+  });
+  return [
+    '## Where Pumice is not first\n',
+    'Or misses its target, in this run: why, as far as profiles tell, and what is to be tried next.\n',
+    table(['work', 'why', 'next'], rows),
   ];
 }
 

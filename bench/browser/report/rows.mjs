@@ -137,3 +137,87 @@ export function verdict({ reached }) {
   if (reached === undefined) return '-';
   return reached >= 1 ? 'met' : `**missed**: ${threeDigits(reached)} of it`;
 }
+
+/** Why Pumice is not first where it is not, as far as profiles tell, and what is to be tried next. */
+export const BEHIND = {
+  'cold start to first put done': [
+    'a worker is started and a wasm module compiled before the database opens; Dexie and IndexedDB need neither',
+    'start the worker before the election of a leader is over',
+  ],
+  'the same, into a new database': [
+    'until its files are a minute old, what goes into them goes into a journal in IndexedDB as well',
+    'nothing: without it a power cut in the first minute could lose all',
+  ],
+  'durable put, awaited one by one': [
+    'a call goes through a queue for all tabs and a task of the group commit, before and after its flush',
+    'answer a put that is alone in the queue from the turn that wrote it',
+  ],
+  'the same, in a new database': [
+    'each put is in two strict transactions of IndexedDB one after the other until the files are a minute old',
+    'nothing: see above',
+  ],
+  'get, awaited one by one': [
+    'two messages between threads, as with any engine in a worker, and a Promise for each call',
+    'keep what was read last in the page, for as long as a feed of changes keeps it true',
+  ],
+  'getMany, 1,000 keys': [
+    'each value is found, read and checked by itself',
+    'read neighbouring values by one call',
+  ],
+  '1,000 gets in one microtask': [
+    'as for getMany',
+    'as for getMany',
+  ],
+  'getAll as objects': [
+    'the page decodes UTF-8 and parses, half of the time, while the worker reads and checks, which takes as long',
+    'decode in the worker, and send strings',
+  ],
+  'reload to first get': [
+    'a worker and a wasm module are started, and at most 16 MB of log are replayed',
+    'start the worker before the election of a leader is over',
+  ],
+  'the same, with a tenth of the documents': [
+    'a worker and a wasm module are started',
+    'as above',
+  ],
+  'the same, a database loaded just before': [
+    'what is in young files is in the journal too, and opening compares them',
+    'nothing before the files are a minute old',
+  ],
+  'reload to all documents': [
+    'as for the first get, and for getAll',
+    'as for these',
+  ],
+  'size at rest': [
+    'keys, checksums and an index stand beside the packed values',
+    'pack the keys of a leaf too',
+  ],
+  'size at rest, not compacted': [
+    'a log of JSON lines holds what came last',
+    'a smaller log before it is compacted, for more that is written',
+  ],
+  'size in its first minute': [
+    'what goes into young files stands in two copies of a journal as well',
+    'nothing: without it a power cut in the first minute could lose all',
+  ],
+  'download, after brotli': [
+    'the whole engine in Rust\'s code, with recovery, compaction and two storages; IndexedDB\'s engine is in the browser',
+    'find the largest of what the compiler makes of the asynchronous functions, and write these by hand',
+  ],
+  'bulk load': [
+    'JSON is checked, a line is written and flushed, and put into an ordered map',
+    'a larger batch for each message',
+  ],
+  'churn': [
+    'as for the bulk load, and a compaction',
+    'as for the bulk load',
+  ],
+  'size after churn, by itself': [
+    'the compaction waits until nothing was written for a second',
+    'nothing',
+  ],
+};
+
+/** Whether another one is ahead in this run, or the target was missed. */
+export const isBehind = ({ best, bestThere, reached }, isJudged) =>
+  [best, bestThere].some(at => at && at.ratio < 1) || (isJudged && reached !== undefined && reached < 1);

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { bars, page } from '../report/page.mjs';
 import { ratios } from '../report/plot.mjs';
 import { Results } from '../report/results.mjs';
-import { outcome, ROWS, targetText, verdict } from '../report/rows.mjs';
+import { BEHIND, isBehind, outcome, ROWS, targetText, verdict } from '../report/rows.mjs';
 import { median, ratio, statistic } from '../report/statistics.mjs';
 import { text } from '../report/units.mjs';
 import { documentOf, entriesOf, keyOf } from '../src/documents.js';
@@ -145,4 +145,12 @@ test('documents are 250 characters of JSON, the same each time, and another one 
       [keyOf(8), keyOf(8)],
     ],
   );
+});
+
+test('each reason is of a row, and is said where another one is ahead or the target was missed', () => {
+  for (const work of Object.keys(BEHIND)) assert.ok(ROWS.some(row => row.work === work), work);
+  const behind = measure => isBehind(outcome(row(measure), results()), true);
+  assert.deepEqual(['puts/page', 'first-get', 'size-churned', 'download'].map(behind), [true, false, true, true]);
+  assert.match(page(results(), ''), /\| durable put, awaited one by one \| a call goes through/);
+  assert.doesNotMatch(page(results(), ''), /\| reload to first get \| a worker/);
 });

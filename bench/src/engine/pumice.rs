@@ -1,4 +1,4 @@
-//! Pumice through its crate, with every setting as it comes. It alone checks that a document is JSON.
+//! Pumice through its crate, with every setting as it comes, or with packed values. It alone checks that a document is JSON.
 
 use super::{Documents, Durability, Engine, Reader};
 use anyhow::Result;
@@ -14,12 +14,13 @@ pub struct Pumice {
 }
 
 impl Pumice {
-    pub fn open(dir: &Path, durability: Durability) -> Result<Self> {
+    pub fn open(dir: &Path, durability: Durability, packed: bool) -> Result<Self> {
         let durability = match durability {
             Durability::Durable => pumice::Durability::Disk,
             Durability::Buffered => pumice::Durability::Buffered,
         };
-        let db = Db::open_with(SyncDiskStorage::open(dir)?, Options::new().durability(durability))?;
+        let options = Options::new().durability(durability).pack_values(packed);
+        let db = Db::open_with(SyncDiskStorage::open(dir)?, options)?;
         let documents = db.collection(COLLECTION);
         Ok(Self { db, documents })
     }

@@ -1,6 +1,7 @@
 //! docs/benchmarks.md.
 
-use super::rows::ROWS;
+use super::behind;
+use super::rows::{ROWS, Row};
 use super::{plots, tables, unit::Unit, unit::three_digits};
 use crate::results::Results;
 use anyhow::Result;
@@ -19,6 +20,7 @@ pub fn page(results: &Results) -> Result<String> {
     warnings(&mut text, results)?;
     setting(&mut text, results)?;
     targets(&mut text, results)?;
+    reasons(&mut text, results)?;
     text.push_str("\n## Plots\n");
     for plot in plots(results)? {
         write!(text, "\n**{}**\n\n![{}](benchmarks/{})\n", plot.title, plot.title, plot.file)?;
@@ -120,6 +122,27 @@ fn targets(text: &mut String, results: &Results) -> Result<()> {
     Ok(())
 }
 
+/// Of each row in which another one is ahead, or the target was missed.
+fn reasons(text: &mut String, results: &Results) -> Result<()> {
+    let is_behind = |row: &&Row| {
+        row.outcome(results).is_some_and(|outcome| {
+            let is_missed = !results.setting.is_quick && row.verdict(&outcome).contains("missed");
+            is_missed || outcome.ratio.is_some_and(|ratio| ratio < 1.0)
+        })
+    };
+    writeln!(
+        text,
+        "\n## Where Pumice is not first\n\nOr misses its target, in this run: why, as far as profiles tell, and what is to be \
+         tried next.\n\n| work | why | next |\n|---|---|---|"
+    )?;
+    for row in ROWS.iter().filter(is_behind) {
+        let (reason, next) =
+            behind::of(row.work).map_or(("not looked into", "a profile"), |at| (at.reason, at.next));
+        writeln!(text, "| {} | {reason} | {next} |", row.work)?;
+    }
+    Ok(())
+}
+
 const METHOD: &str = include_str!("method.md");
 
 #[cfg(test)]
@@ -136,6 +159,7 @@ mod tests {
             "| **missed**: 0.75 of it |",
             "![Pumice against the best of the others](benchmarks/ratios.svg)",
             "## How it is measured",
+            "| durable put, 1 writer | each put waits for a sync of its own",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }

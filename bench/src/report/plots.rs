@@ -21,6 +21,7 @@ const FONT: (&str, i32) = ("sans-serif", 14);
 fn colour(kind: Kind) -> RGBColor {
     match kind {
         Kind::Pumice => RGBColor(213, 94, 0),
+        Kind::PumicePacked => RGBColor(245, 170, 110),
         Kind::Redb => RGBColor(0, 114, 178),
         Kind::Fjall => RGBColor(0, 158, 115),
         Kind::Sqlite => RGBColor(86, 180, 233),
