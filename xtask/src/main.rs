@@ -8,6 +8,7 @@ mod cities;
 mod demo;
 mod fuzz;
 mod instructions;
+mod million;
 mod mutants;
 mod package;
 mod reliability;
@@ -34,6 +35,10 @@ enum Command {
     ///
     /// Needs npm, for the cities. Everything it makes is in target/cities, which it wipes first.
     Cities,
+    /// Runs each command on a million documents, compares what comes of it, and shows how long it took
+    ///
+    /// Everything it makes, about 6 GB, is in target/million, which it wipes first.
+    Million,
     /// Runs everything that must hold before a change goes in, up to the first failure
     ///
     /// Two steps run at a time. What each says is shown when it has ended.
@@ -107,6 +112,7 @@ fn run() -> Result<ExitCode> {
     match command {
         Command::Demo { port } => demo::run(&sh, port)?,
         Command::Cities => cities::run(&sh)?,
+        Command::Million => million::run(&sh)?,
         Command::Test { only: Some(step), .. } => test::run_one(&sh, &step)?,
         Command::Test { leave_out, only: None } => return test::run(&sh, &leave_out),
         Command::Package => package::run(&sh)?,

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,12 +33,19 @@ impl Pumice {
     /// # Errors
     /// When the command exits with anything but 0.
     pub fn run(&self, name: &str, args: &[&str]) -> Result<Run> {
+        let (run, status) = self.run_to_any_end(name, args)?;
+        ensure!(status.success(), "`pumice {name} {}`: {status}: {}", args.join(" "), run.note);
+        Ok(run)
+    }
+
+    /// # Errors
+    /// When the command cannot be started.
+    pub fn run_to_any_end(&self, name: &str, args: &[&str]) -> Result<(Run, ExitStatus)> {
         let start = Instant::now();
         let output = self.command(name, args).output().with_context(|| self.binary.display().to_string())?;
         let seconds = start.elapsed().as_secs_f64();
         let note = String::from_utf8(output.stderr)?.trim().replace('\n', "; ");
-        ensure!(output.status.success(), "`pumice {name} {}`: {}: {note}", args.join(" "), output.status);
-        Ok(Run { stdout: String::from_utf8(output.stdout)?, note, seconds })
+        Ok((Run { stdout: String::from_utf8(output.stdout)?, note, seconds }, output.status))
     }
 
     /// Feeds `lines` to a load and kills it when it has acknowledged `enough` of them. The last `held_back` lines are
