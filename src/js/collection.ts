@@ -1,10 +1,10 @@
 /** A collection as the application sees it: checks what it is given, and asks the leader. */
 
+import { all } from './all.js';
 import type { Source } from './database.js';
 import { EntryIterator } from './entries.js';
 import { PumiceError } from './errors.js';
 import { attempt, checkDurability } from './options.js';
-import { parse } from './pack.js';
 import { checkRange } from './range.js';
 import { checkKey, documentText } from './text.js';
 import type { Change, Collection, Range, WriteOptions } from './types.js';
@@ -68,10 +68,7 @@ export class CollectionHandle<T> implements Collection<T> {
   }
 
   async getAll(range?: Range): Promise<[string, T][]> {
-    const { text } = await this.source.calls().ask<{ text: Uint8Array }>({
-      op: 'getAll', collection: this.name, range: checkRange(range),
-    });
-    return parse(text) as [string, T][];
+    return await all(this.source.calls(), this.name, checkRange(range)) as [string, T][];
   }
 
   subscribe(listener: (changes: Change<T>[]) => void): () => void;

@@ -106,8 +106,9 @@ export type Call = { id: number } & (
   /** `text` is an array of `[key,document]`. */
   | ({ op: 'putMany'; collection: string; text: Uint8Array } & Write)
   | ({ op: 'delete'; collection: string; key: string } & Write)
-  | { op: 'scan'; collection: string; range: RangeMessage }
-  | { op: 'next'; cursor: number }
+  /** `bytes`: about how much text the answer is to have. */
+  | { op: 'scan'; collection: string; range: RangeMessage; bytes?: number }
+  | { op: 'next'; cursor: number; bytes?: number }
   | { op: 'forget'; cursor: number }
   | { op: 'getAll'; collection: string; range: RangeMessage }
   | { op: 'count'; collection: string; range: RangeMessage }

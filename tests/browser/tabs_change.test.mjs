@@ -52,6 +52,35 @@ for (const storage of ['opfs', 'indexeddb']) {
       await leader.close();
     });
 
+    test('getAll over changes of leader gives all of one moment', { timeout: PATIENCE }, async () => {
+      const name = `all-${storage}`;
+      const page = await join(name, { storage });
+      await page.evaluate(async () => {
+        const entries = Array.from({ length: 20_000 }, (_, number) => [`k${String(number).padStart(5, '0')}`, { number, text: 'x'.repeat(400) }]);
+        await window.db.collection('many').putMany(entries);
+        window.expected = JSON.stringify(entries);
+        window.rounds = { done: 0, same: 0 };
+        window.stop = false;
+        window.running = (async () => {
+          while (!window.stop) {
+            const found = JSON.stringify(await window.db.collection('many').getAll());
+            window.rounds.done += 1;
+            window.rounds.same += found === window.expected ? 1 : 0;
+          }
+        })();
+      });
+      for (let times = 0; times < 4; times += 1) {
+        await page.waitForTimeout(150);
+        equal(await endWorkers(page), 1);
+        await page.waitForFunction(seen => window.rounds.done > seen, await page.evaluate(() => window.rounds.done));
+      }
+      await page.evaluate(() => { window.stop = true; return window.running; });
+      const { done, same } = await page.evaluate(() => window.rounds);
+      ok(done >= 4);
+      equal(same, done);
+      await page.close();
+    });
+
     for (const [what, wrote] of [['goes on when nothing was written', false], ['is told that its view is gone otherwise', true]]) {
       test(`an iteration over a change of leader ${what}`, { timeout: PATIENCE }, async () => {
         const name = `iterate-${storage}-${wrote}`;

@@ -96,12 +96,12 @@ export class Tab {
       case 'scan': {
         const cursor = engine.scan(call.collection, call.range);
         this.cursors.set(++this.lastCursor, cursor);
-        return this.next(this.lastCursor, cursor, FIRST_CHUNK);
+        return this.next(this.lastCursor, cursor, call.bytes ?? FIRST_CHUNK);
       }
       case 'next': {
         const cursor = this.cursors.get(call.cursor);
         if (!cursor) throw new Failure('not-found', 'the scan is not there any more');
-        return this.next(call.cursor, cursor, CHUNK);
+        return this.next(call.cursor, cursor, call.bytes ?? CHUNK);
       }
       case 'forget':
         this.drop(call.cursor);

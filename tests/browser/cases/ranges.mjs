@@ -54,6 +54,20 @@ export async function everyCombinationOfARange({ open }) {
   equal(await db.collection('never').count(), 0, 'count of it');
 }
 
+/** More than comes in one piece, and one moment of it. */
+export async function getAllOfMuchIsOfOneMoment({ open }) {
+  const db = await open();
+  const documents = db.collection('much');
+  const entry = number => [`k${String(number).padStart(5, '0')}`, { number, text: 'é'.repeat(number % 300) }];
+  const entries = Array.from({ length: 12_000 }, (_, number) => entry(number));
+  for (let at = 0; at < entries.length; at += 1000) await documents.putMany(entries.slice(at, at + 1000));
+  const before = documents.getAll();
+  const written = documents.putMany(entries.map(([key]) => [key, 'later']));
+  equal(await before, entries, 'before what was asked for after it');
+  await written;
+  equal((await documents.getAll({ reverse: true })).map(([, document]) => document), entries.map(() => 'later'), 'all of it, afterwards');
+}
+
 export async function badRangesAreRefused({ open }) {
   const documents = (await open()).collection('ranges');
   const bad = [
