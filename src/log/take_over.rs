@@ -96,8 +96,12 @@ async fn remove_all<S: Storage>(storage: &S, files: &[SegmentFile]) -> Result<()
 
 async fn resume<S: Storage>(storage: &Arc<S>, segment: &Loaded, end: &End) -> Result<Writable<S>> {
     let bytes = end.valid_len as u64;
-    // The storage may have grown the file ahead; appending goes on at the end that counts.
-    storage.truncate(&segment.file.name, bytes).await?;
+    // The storage may have grown the file ahead; appending goes on at the end that counts. Where there is nothing to cut no
+    // sync is needed either: the records were durable before the seal was written, and the seal is written anew, behind a
+    // sync, before anything else is.
+    if segment.bytes.len() as u64 != bytes {
+        storage.truncate(&segment.file.name, bytes).await?;
+    }
     let sound = segment.bytes.get(..end.valid_len).unwrap_or_default();
     let seal = sound.strip_suffix(b"\n").and_then(|lines| memrchr(b'\n', lines)).map_or(0, |at| at + 1);
     let seal = sound.get(seal..).unwrap_or_default().to_vec();

@@ -115,8 +115,11 @@ impl OpenFile {
         }
         tail.unsynced.store(true, Ordering::Release);
         tail.end.store(len, Ordering::Release);
-        self.file.set_len(len).map_err(|e| self.failed("truncate", e))?;
-        *room = len;
+        // Where nothing is to be cut, as in most openings, the file need not change, and the sync has nothing new to write.
+        if *room != len {
+            self.file.set_len(len).map_err(|e| self.failed("truncate", e))?;
+            *room = len;
+        }
         self.file.sync_all().map_err(|e| self.failed("sync", e))?;
         tail.unsynced.store(false, Ordering::Release);
         Ok(())
