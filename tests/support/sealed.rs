@@ -49,7 +49,7 @@ impl Sealed {
         let mut session = session.compact_tail();
         session.put(140..165);
         let mut session = session.crash(true);
-        session.put(165..180);
+        session.put(165..185);
         session.close()
     }
 
