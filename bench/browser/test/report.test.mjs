@@ -151,6 +151,6 @@ test('each reason is of a row, and is said where another one is ahead or the tar
   for (const work of Object.keys(BEHIND)) assert.ok(ROWS.some(row => row.work === work), work);
   const behind = measure => isBehind(outcome(row(measure), results()), true);
   assert.deepEqual(['puts/page', 'first-get', 'size-churned', 'download'].map(behind), [true, false, true, true]);
-  assert.match(page(results(), ''), /\| durable put, awaited one by one \| a call goes through/);
+  assert.match(page(results(), ''), /\| durable put, awaited one by one \| the hop to the worker/);
   assert.doesNotMatch(page(results(), ''), /\| reload to first get \| a worker/);
 });
