@@ -17,6 +17,8 @@ pub(crate) struct SnapshotWriter<S: Storage> {
     storage: Arc<S>,
     name: String,
     builder: SnapshotBuilder,
+    /// Bytes of the entries that were added since the last piece was written.
+    added: usize,
     unsynced: usize,
 }
 
@@ -25,7 +27,7 @@ impl<S: Storage> SnapshotWriter<S> {
     pub(crate) async fn create(storage: Arc<S>, header: SnapshotHeader, pack: bool) -> Result<Self> {
         let name = file_name(header.base, header.sequence);
         storage.create(&name).await?;
-        Ok(Self { storage, name, builder: SnapshotBuilder::new(header, pack), unsynced: 0 })
+        Ok(Self { storage, name, builder: SnapshotBuilder::new(header, pack), added: 0, unsynced: 0 })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -34,16 +36,19 @@ impl<S: Storage> SnapshotWriter<S> {
 
     /// Adds an entry. Keys come in strictly ascending order.
     pub(crate) fn push(&mut self, key: &[u8], sequence: u64, value: Option<&[u8]>) -> Result<()> {
+        self.added += key.len() + value.map_or(0, <[u8]>::len);
         self.builder.push(key, sequence, value)
     }
 
-    /// Whether there is enough for [`write`](Self::write).
+    /// Whether there is enough for [`write`](Self::write). Values that are packed make less of it and more work, which others
+    /// wait for between two pieces.
     pub(crate) fn is_full(&self) -> bool {
-        self.builder.output_len() >= WRITE_BYTES
+        self.added >= WRITE_BYTES || self.builder.output_len() >= WRITE_BYTES
     }
 
     /// Writes what was added.
     pub(crate) async fn write(&mut self) -> Result<()> {
+        self.added = 0;
         let piece = self.builder.take_output();
         self.storage.append(&self.name, &piece).await?;
         self.unsynced += piece.len();
