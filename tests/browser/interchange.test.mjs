@@ -129,9 +129,9 @@ for (const storage of ['opfs', 'indexeddb']) {
         bytes[at] ^= 1 << (at % 8);
         return bytes;
       };
-      // The header of the example in docs/format.md, of version 2, with its checksum.
-      const newer = Buffer.from('50554d494345534e0200000000000000303132333435363738396162636465660100000000000000'
-        + '00000000000000000500000000000000153124dd389d42ba', 'hex');
+      // The header of the example in docs/format.md, of version 3, with its checksum.
+      const newer = Buffer.from('50554d494345534e0300000000000000303132333435363738396162636465660100000000000000'
+        + '000000000000000005000000000000003bc00d95aa3c3d57', 'hex');
       const fixtures = new URL('../fixtures/v1/compacted/', import.meta.url);
       const files = [
         ...Array.from({ length: 40 }, (_, part) => ['corrupt', `a flipped bit ${part}`, flipped(8 + Math.floor((good.length - 9) * part / 40))]),
