@@ -5,6 +5,9 @@
  *  transactions too. A canary of the test's own tells such cuts, and what was lost of databases in IndexedDB in these, and only in
  *  these, is counted apart. A database in OPFS must stand that. For OPFS there is a canary too, a file more than a minute old.
  *
+ *  A cut may tear Chromium's list of the files in OPFS as well. Nothing may be lost by that cut either, but Chromium goes on behind the
+ *  tear and does not find again what it writes there: so OPFS is removed then, and begun anew.
+ *
  *  A round is one start of Chromium, with a tab for each database. The first goes on for longer than the 60 s after which
  *  the storage trusts the names of its files; the others are cut within seconds, some with databases that are new. */
 
@@ -15,7 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { killAll, startChromium } from './harness/chromium.mjs';
 import { keep, SOAK } from './harness/figures.mjs';
 import { makeImage } from './harness/image.mjs';
-import { removeIndexedDb, tornLogs } from './harness/leveldb.mjs';
+import { removeIndexedDb, removeOpfs, tornIndex, tornLogs } from './harness/leveldb.mjs';
 import { serve } from './harness/server.mjs';
 import { evaluateWithin, openTab } from './harness/tab.mjs';
 import { acknowledged, judgeIn, startWork } from './harness/workers.mjs';
@@ -52,7 +55,7 @@ test(`${CUTS} cuts of the power lose nothing`, { timeout: 120_000 + CUTS * 240_0
   const databases = STORAGES.flatMap(storage => Object.keys(SCENARIOS).map(scenario => (
     { storage, scenario, ...SCENARIOS[scenario], cuts: 0, acknowledged: 0, lost: 0, wrong: 0, refused: 0, lostByBrowser: 0, operations: 0 }
   )));
-  const browserFigures = { cuts: CUTS, torn: 0, thrownAway: 0 };
+  const browserFigures = { cuts: CUTS, torn: 0, thrownAway: 0, tornIndex: 0 };
   for (let cut = 0; cut < CUTS; cut += 1) {
     // Out of time: the file system goes, and nothing may begin behind that.
     signal.throwIfAborted();
@@ -112,17 +115,20 @@ async function withCanary(browser, use, value) {
   return result;
 }
 
+/** Of the canary in OPFS: it is gone when OPFS was begun anew, and says nothing from then on. */
+let hasFile = true;
+
 /** The storages that the browser has thrown away since round `cut` began. */
 async function thrownAway(browser, cut) {
   const [indexeddb, opfs] = await withCanary(browser, async (canary, cut) => [
     await canary.get().then(found => found !== cut, () => true), !await canary.hasFile(),
   ], cut);
-  return { indexeddb, opfs };
+  return { indexeddb, opfs: hasFile && opfs };
 }
 
 /** Opens every database after a cut, and counts what is missing. */
 async function look(profile, databases, cut) {
-  const torn = await tornLogs(profile);
+  const [torn, indexIsTorn] = [await tornLogs(profile), await tornIndex(profile)];
   const browser = await startChromium({ profile });
   const found = [];
   for (const one of databases.filter(({ name }) => name !== undefined)) {
@@ -135,7 +141,8 @@ async function look(profile, databases, cut) {
   // Last, for Chromium throws it away while it runs.
   const gone = await thrownAway(browser, cut);
   const lost = Object.keys(gone).filter(storage => gone[storage]).join(' and ') || 'nothing';
-  console.error(`cut ${cut + 1}: Chromium's log of IndexedDB is ${torn ? 'torn' : 'whole'}, and it has thrown ${lost} away`);
+  const state = torn => (torn ? 'torn' : 'whole');
+  console.error(`cut ${cut + 1}: Chromium's log of IndexedDB is ${state(torn)}, its list of files is ${state(indexIsTorn)}, and it has thrown ${lost} away`);
   for (const [one, { verdict, operations, error }] of found) {
     one.cuts += 1;
     one.acknowledged += one.heard - one.operations;
@@ -144,13 +151,18 @@ async function look(profile, databases, cut) {
     one.operations = operations;
   }
   await browser.close();
+  // What Chromium writes behind a tear it does not find again: what is in there now says nothing of the next cut.
+  const beginAnew = kind => { for (const one of databases.filter(({ storage }) => storage === kind)) one.name = undefined; };
   if (torn) {
-    // What Chromium writes behind the tear it does not find again: what is in there now says nothing of the next cut.
     await removeIndexedDb(profile);
-    for (const one of databases.filter(({ storage }) => storage === 'indexeddb')) one.name = undefined;
-    return { torn: 1, thrownAway: Number(gone.indexeddb) };
+    beginAnew('indexeddb');
   }
-  return { torn: 0, thrownAway: Number(gone.indexeddb) };
+  if (indexIsTorn) {
+    await removeOpfs(profile);
+    hasFile = false;
+    beginAnew('opfs');
+  }
+  return { torn: Number(torn), thrownAway: Number(gone.indexeddb), tornIndex: Number(indexIsTorn) };
 }
 
 function report(databases) {

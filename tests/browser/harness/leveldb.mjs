@@ -1,4 +1,4 @@
-/** What a power cut or a kill left of Chromium's IndexedDB, a LevelDB.
+/** What a power cut or a kill left of Chromium's IndexedDB, a LevelDB, and of its list of the files in OPFS, which is another one.
  *
  *  After a power cut zeros may stand in a log where a record was begun: the file system had made the new length durable, and not
  *  yet the bytes. In the midst of a record Chromium takes that for damage and throws the store away. Else it goes on behind
@@ -9,7 +9,7 @@
  *  written there for damage. */
 
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 const BLOCK = 32768;
 const HEADER = 7;
@@ -36,18 +36,30 @@ export function endOf(log) {
 }
 
 const folder = profile => join(profile, 'Default', 'IndexedDB');
+const opfs = profile => join(profile, 'Default', 'File System');
+
+async function below(folder) {
+  return (await readdir(folder, { recursive: true })).map(name => join(folder, name));
+}
 
 /** Files in logs' form of the IndexedDB of any origin, but for those in buckets: the logs, and the lists of files that there are. */
 async function logs(profile, { lists }) {
-  const names = (await readdir(folder(profile), { recursive: true })).map(name => join(folder(profile), name));
+  const names = await below(folder(profile));
   return names.filter(name => name.endsWith('.log') || (lists && basename(name).startsWith('MANIFEST-')));
 }
 
-/** Whether zeros stand in one of the logs. */
-export async function tornLogs(profile) {
-  const contents = await Promise.all((await logs(profile, { lists: false })).map(name => readFile(name)));
+async function haveZeros(logs) {
+  const contents = await Promise.all(logs.map(name => readFile(name)));
   return contents.some(log => endOf(log).zeros);
 }
+
+/** Whether zeros stand in one of the logs. */
+export const tornLogs = async profile => haveZeros(await logs(profile, { lists: false }));
+
+/** Whether zeros stand in the log of the list of files in OPFS. */
+export const tornIndex = async profile => haveZeros((await below(opfs(profile))).filter(
+  name => name.endsWith('.log') && basename(dirname(name)) === 'Paths',
+));
 
 /** The files that end in the midst of a record, with their lengths. */
 export async function cutLogs(profile) {
@@ -63,3 +75,6 @@ export async function goesOn(cut) {
 
 /** Removes all of that IndexedDB, while no Chromium runs. */
 export const removeIndexedDb = profile => rm(folder(profile), { recursive: true, force: true });
+
+/** Removes all of OPFS, while no Chromium runs. */
+export const removeOpfs = profile => rm(opfs(profile), { recursive: true, force: true });
