@@ -1,8 +1,8 @@
 //! Snapshot files: building them and reading them in place.
 //!
-//! [`builder`] turns sorted entries into bytes, [`packer`] makes values shorter, and both know no storage; [`table`] finds single entries in a stored
-//! file, [`cursor`] walks over them in order, [`verify`] reads all of it, [`writing`] brings one onto the disk. [`BlockCache`] keeps blocks for all tables of a
-//! database. None of them knows what a document is: keys and values are bytes.
+//! [`builder`] turns sorted entries into bytes and [`packer`] makes values shorter; neither knows a storage. [`table`] finds single
+//! entries in a stored file, [`cursor`] walks over them in order, [`verify`] reads all of it, [`writing`] brings one onto the disk.
+//! [`BlockCache`] keeps blocks for all tables of a database. None of them knows what a document is: keys and values are bytes.
 
 mod builder;
 

@@ -1,7 +1,8 @@
 /** `collection.getAll()`: a scan in large pieces, the next of which comes while one is parsed. */
 
 import type { Answer } from './call.js';
-import type { Calls } from './calls.js';
+import { type Calls, LOSSES } from './calls.js';
+import { PumiceError } from './errors.js';
 import { parse } from './pack.js';
 import type { RangeMessage } from './protocol.js';
 
@@ -12,10 +13,11 @@ const FIRST_PIECE = 256 << 10;
 const PIECE = 1 << 20;
 
 export const all = async (calls: Calls, collection: string, range: RangeMessage): Promise<Entry[]> => {
-  for (;;) {
+  for (let losses = 0; losses < LOSSES; losses += 1) {
     const entries = await attempt(calls, collection, range);
     if (entries !== undefined) return entries;
   }
+  throw new PumiceError('io', `the leader was lost ${LOSSES} times while this call was under way`);
 };
 
 /** `undefined` when the leader that had the view is gone: the next one shows another. */

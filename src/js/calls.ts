@@ -13,7 +13,7 @@ import type { Result, Value } from './protocol.js';
 import { Unsynced } from './unsynced.js';
 
 /** A call that so many leaders did not survive is likely the cause. */
-const LOSSES = 5;
+export const LOSSES = 5;
 /** For how long a leader surely knows which writes of a silent client it has done, in ms. */
 const REMEMBERED = 240_000;
 

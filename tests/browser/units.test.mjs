@@ -8,7 +8,7 @@ import { source } from './harness/source.mjs';
 
 let js;
 before(async () => {
-  js = await source('range.ts', 'text.ts', 'options.ts', 'pack.ts', 'calls.ts', 'batch.ts', 'index.ts', 'open.ts');
+  js = await source('all.ts', 'range.ts', 'text.ts', 'options.ts', 'pack.ts', 'calls.ts', 'batch.ts', 'index.ts', 'open.ts');
 });
 
 const refuses = (code, action) => throws(action, error => error instanceof js.PumiceError && error.code === code);
@@ -218,5 +218,28 @@ describe("a log of Chromium's IndexedDB", () => {
     equal(end(first), [32768, 'cut']);
     equal(end(first, midst), [65536, 'cut']);
     equal(end(first, midst, record(9, undefined, 4)), [65552, 'whole']);
+  });
+});
+
+describe('getAll', () => {
+  const text = entries => new TextEncoder().encode(JSON.stringify(entries));
+  /** A leader that loses a scan `times` times, whenever it is to go on. */
+  const losing = times => {
+    const calls = { term: 'one', scans: 0 };
+    calls.request = ({ op }, done, fail, lost) => {
+      if (op === 'scan') {
+        calls.scans += 1;
+        done({ value: { text: text([['a', calls.scans]]), cursor: 1 } });
+      } else if (calls.scans <= times) lost();
+      else done({ value: { text: text([['b', calls.scans]]) } });
+    };
+    return calls;
+  };
+
+  test('begins anew when the leader is lost, and gives up when none survives it', async () => {
+    for (const times of [0, 1, 4]) equal(await js.all(losing(times), 'c', {}), [['a', times + 1], ['b', times + 1]]);
+    const calls = losing(100);
+    await rejects(js.all(calls, 'c', {}), error => error instanceof js.PumiceError && error.code === 'io' && /lost 5 times/.test(error.message));
+    equal(calls.scans, 5);
   });
 });
