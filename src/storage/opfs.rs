@@ -139,7 +139,7 @@ impl SlotFiles for OpfsFiles {
         let asked: Vec<_> = slots.iter().map(|slot| (*slot, self.directory.ask_for(*slot))).collect();
         let (mut coming, mut failed) = (Vec::new(), None);
         for (slot, file) in asked {
-            match Directory::answer(slot, file).await {
+            match self.directory.answer(slot, file).await {
                 Ok(file) => coming.push((slot, Coming::begin(&file))),
                 Err(error) => failed = failed.or(Some(error)),
             }

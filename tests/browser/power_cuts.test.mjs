@@ -5,8 +5,8 @@
  *  transactions too. A canary of the test's own tells such cuts, and what was lost of databases in IndexedDB in these, and only in
  *  these, is counted apart. A database in OPFS must stand that. For OPFS there is a canary too, a file more than a minute old.
  *
- *  A cut may tear Chromium's list of the files in OPFS as well. Nothing may be lost by that cut either, but Chromium goes on behind the
- *  tear and does not find again what it writes there: so OPFS is removed then, and begun anew.
+ *  A cut may tear Chromium's list of the files in OPFS as well, behind which Chromium then goes on. Nothing may be lost by that either, in
+ *  this round or a later one (torn_list.test.mjs).
  *
  *  A round is one start of Chromium, with a tab for each database. The first goes on for longer than the 60 s after which
  *  the storage trusts the names of its files; the others are cut within seconds, some with databases that are new. */
@@ -18,7 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { killAll, startChromium } from './harness/chromium.mjs';
 import { keep, SOAK } from './harness/figures.mjs';
 import { makeImage } from './harness/image.mjs';
-import { removeIndexedDb, removeOpfs, tornIndex, tornLogs } from './harness/leveldb.mjs';
+import { removeIndexedDb, tornIndex, tornLogs } from './harness/leveldb.mjs';
 import { serve } from './harness/server.mjs';
 import { evaluateWithin, openTab } from './harness/tab.mjs';
 import { acknowledged, judgeIn, startWork } from './harness/workers.mjs';
@@ -115,15 +115,12 @@ async function withCanary(browser, use, value) {
   return result;
 }
 
-/** Of the canary in OPFS: it is gone when OPFS was begun anew, and says nothing from then on. */
-let hasFile = true;
-
 /** The storages that the browser has thrown away since round `cut` began. */
 async function thrownAway(browser, cut) {
   const [indexeddb, opfs] = await withCanary(browser, async (canary, cut) => [
     await canary.get().then(found => found !== cut, () => true), !await canary.hasFile(),
   ], cut);
-  return { indexeddb, opfs: hasFile && opfs };
+  return { indexeddb, opfs };
 }
 
 /** Opens every database after a cut, and counts what is missing. */
@@ -151,16 +148,10 @@ async function look(profile, databases, cut) {
     one.operations = operations;
   }
   await browser.close();
-  // What Chromium writes behind a tear it does not find again: what is in there now says nothing of the next cut.
-  const beginAnew = kind => { for (const one of databases.filter(({ storage }) => storage === kind)) one.name = undefined; };
   if (torn) {
+    // What Chromium writes behind the tear it does not find again: what is in there now says nothing of the next cut.
     await removeIndexedDb(profile);
-    beginAnew('indexeddb');
-  }
-  if (indexIsTorn) {
-    await removeOpfs(profile);
-    hasFile = false;
-    beginAnew('opfs');
+    for (const one of databases.filter(({ storage }) => storage === 'indexeddb')) one.name = undefined;
   }
   return { torn: Number(torn), thrownAway: Number(gone.indexeddb), tornIndex: Number(indexIsTorn) };
 }

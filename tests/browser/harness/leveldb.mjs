@@ -8,7 +8,7 @@
  *  over the end of a block. Its next opening passes over that and goes on behind it, so that the one after that takes what was
  *  written there for damage. */
 
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { appendFile, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 const BLOCK = 32768;
@@ -56,10 +56,16 @@ async function haveZeros(logs) {
 /** Whether zeros stand in one of the logs. */
 export const tornLogs = async profile => haveZeros(await logs(profile, { lists: false }));
 
-/** Whether zeros stand in the log of the list of files in OPFS. */
-export const tornIndex = async profile => haveZeros((await below(opfs(profile))).filter(
-  name => name.endsWith('.log') && basename(dirname(name)) === 'Paths',
-));
+/** The logs of the lists of files in OPFS, one for each origin. */
+const indexes = async profile => (await below(opfs(profile))).filter(name => name.endsWith('.log') && basename(dirname(name)) === 'Paths');
+
+/** Whether zeros stand in the log of a list of files in OPFS. */
+export const tornIndex = async profile => haveZeros(await indexes(profile));
+
+/** Puts `tear` behind the lists of files in OPFS, while no Chromium runs. */
+export async function tearIndex(profile, tear) {
+  for (const log of await indexes(profile)) await appendFile(log, tear);
+}
 
 /** The files that end in the midst of a record, with their lengths. */
 export async function cutLogs(profile) {
@@ -75,6 +81,3 @@ export async function goesOn(cut) {
 
 /** Removes all of that IndexedDB, while no Chromium runs. */
 export const removeIndexedDb = profile => rm(folder(profile), { recursive: true, force: true });
-
-/** Removes all of OPFS, while no Chromium runs. */
-export const removeOpfs = profile => rm(opfs(profile), { recursive: true, force: true });

@@ -66,8 +66,10 @@ pub const STEPS: &[Step] = &[
     step("browser: API", |sh| browser::run(sh, &["api"])).after(NPM_PACKAGE),
     step("browser: tabs", |sh| browser::run(sh, &["units", "tabs", "tabs_change", "tabs_life"]))
         .after(NPM_PACKAGE),
-    step("browser: kills and failures", |sh| browser::run(sh, &["durability", "failures", "damage"]))
-        .after(NPM_PACKAGE),
+    step("browser: kills and failures", |sh| {
+        browser::run(sh, &["durability", "torn_list", "failures", "damage"])
+    })
+    .after(NPM_PACKAGE),
     optional("power cuts under Chromium", "power-cuts", browser::power_cuts).after(NPM_PACKAGE),
     step("orders of events, with the model checker", interleavings).patient(),
     step("browser: snapshots", |sh| browser::interchange(sh, "test")).after(NPM_PACKAGE),
