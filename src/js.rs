@@ -77,7 +77,7 @@ impl Engine {
         let (storage, evicted) = (opened.storage.kind(), opened.evicted);
         let db = Db::open_with(opened.storage, options).await.map_err(|error| thrown(&error))?;
         let opened = Arc::clone(&db.core().storage);
-        wasm_bindgen_futures::spawn_local(async move { opened.settle().await });
+        wasm_bindgen_futures::spawn_local(async move { opened.settle(REST).await });
         Ok(Engine { db, storage, evicted })
     }
 

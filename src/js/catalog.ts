@@ -3,7 +3,7 @@
 import { PumiceError, told, wrapped } from './errors.js';
 import type { Launch, Launched } from './launch.js';
 import { isOpenHere, placesHere, requireBrowser } from './open.js';
-import { type Errand, type Errands, lockName } from './protocol.js';
+import { type Errand, type Errands, lockName, type Task } from './protocol.js';
 import { checkDatabase } from './text.js';
 
 /** What a worker may take for an errand, in ms. */
@@ -40,8 +40,8 @@ const launched = (launch: Launch): Launched => {
   }
 };
 
-const run = async (launch: Launch, errand: Errand): Promise<string[] | undefined> => {
-  const { worker, ...wasm } = launched(launch);
+const run = async (launch: Launch, task: Task): Promise<string[] | undefined> => {
+  const { worker, wasm } = launched(launch);
   const answer = new Promise<string[] | undefined>((resolve, reject) => {
     const timer = setTimeout(() => reject(new PumiceError('timeout', 'the worker did not answer in time')), PATIENCE);
     worker.onmessage = ({ data }: MessageEvent<Errands>) => {
@@ -55,6 +55,6 @@ const run = async (launch: Launch, errand: Errand): Promise<string[] | undefined
       reject(wrapped('io', 'the worker could not be run', event.message));
     };
   });
-  worker.postMessage({ ...errand, ...wasm });
+  worker.postMessage({ ...task, wasm: await wasm } satisfies Errand);
   return answer.finally(() => worker.terminate());
 };

@@ -4,20 +4,25 @@
 
 export interface Places { workerUrl?: string | URL | undefined; wasmUrl?: string | URL | undefined }
 
-/** What the `start` message hands on: where the wasm is, or its bytes, or neither: then it is beside the worker. */
-export interface Launched { worker: Worker; wasmUrl?: string; wasm?: ArrayBuffer }
+/** What the first message hands on: the compiled wasm, or where it is, or its bytes, or nothing: then it is beside the worker. */
+export interface Wasm { module?: WebAssembly.Module; wasmUrl?: string; wasm?: ArrayBuffer }
+
+export interface Launched { worker: Worker; wasm: Promise<Wasm> }
 
 /** Starts a worker each time that it is called; nothing before. May throw what `Worker` throws. */
 export type Launch = (places: Places) => Launched;
 
-export const launch: Launch = ({ workerUrl, wasmUrl }) => ({
-  // Bundlers look for exactly this expression, and put the worker where it then leads.
-  worker: workerUrl === undefined
-    ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module' })
-    : new Worker(workerUrl, { type: 'module' }),
-  ...located(wasmUrl),
-});
+export const launch: Launch = ({ workerUrl, wasmUrl }) => {
+  // Bundlers look for exactly these expressions, and put the files where they then lead.
+  if (workerUrl !== undefined) return { worker: new Worker(workerUrl, { type: 'module' }), wasm: located(wasmUrl) };
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+  return { worker, wasm: located(wasmUrl ?? new URL('./pumice_bg.wasm', import.meta.url)) };
+};
 
-/** A relative address is the page's: the worker would look for it beside itself. */
-export const located = (wasmUrl: string | URL | undefined): { wasmUrl?: string } =>
-  wasmUrl === undefined ? {} : { wasmUrl: new URL(wasmUrl, document.baseURI).href };
+/** Compiles the wasm here, while the worker begins. Where that fails the worker tries by itself, and tells why not. A relative
+ *  address is the page's: the worker would look for it beside itself. */
+export const located = (wasmUrl: string | URL | undefined): Promise<Wasm> => {
+  if (wasmUrl === undefined) return Promise.resolve({});
+  const url = new URL(wasmUrl, document.baseURI).href;
+  return WebAssembly.compileStreaming(fetch(url)).then(module => ({ module }), () => ({ wasmUrl: url }));
+};

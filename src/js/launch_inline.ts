@@ -13,7 +13,7 @@ export const launchInline: Launch = ({ workerUrl, wasmUrl }) => {
   blobUrl ??= URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
   return {
     worker: new Worker(workerUrl ?? blobUrl, { type: 'module' }),
-    ...(wasmUrl === undefined ? { wasm: bytes() } : located(wasmUrl)),
+    wasm: wasmUrl === undefined ? Promise.resolve({ wasm: bytes() }) : located(wasmUrl),
   };
 };
 

@@ -7,6 +7,8 @@
  *  Every message names the leader's term, so that nothing meant for a former leader is done by the next one, and nothing a
  *  former leader still says is believed. */
 
+import type { Wasm } from './launch.js';
+
 /** Grows with every change after which an older tab could misunderstand. Tabs of different versions refuse each other. */
 export const PROTOCOL = 1;
 
@@ -44,9 +46,7 @@ export interface Start {
   name: string;
   term: string;
   client: string;
-  wasmUrl?: string;
-  /** `./inline` hands the bytes over instead of a place to load them from. */
-  wasm?: ArrayBuffer;
+  wasm: Wasm;
   options: EngineOptions;
 }
 
@@ -69,10 +69,8 @@ export interface Crashed { type: 'crashed'; term: string; error: ErrorMessage }
 
 /** An errand for a worker that is started for it alone, sent instead of `start`; the page terminates the worker after its answer.
  *  To delete, the page holds the lock `lockName(name)`; the worker waits a few seconds for files that are being let go. */
-export type Errand = (
-  | { type: 'list' }
-  | { type: 'delete'; name: string }
-) & { wasmUrl?: string; wasm?: ArrayBuffer };
+export type Errand = Task & { wasm: Wasm };
+export type Task = { type: 'list' } | { type: 'delete'; name: string };
 /** `names` answers `list`, in order. */
 export type Errands = { type: 'done'; names?: string[] } | { type: 'refused'; error: ErrorMessage };
 

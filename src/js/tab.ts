@@ -32,6 +32,8 @@ export class Tab {
   private readonly election: Election;
   private follower: Follower | undefined;
   private host: WorkerHost | undefined;
+  /** Launched while it is not known yet who leads. */
+  private spare: WorkerHost | undefined;
   private isAsleep = false;
   private suspendedAt = 0;
   private term = '';
@@ -66,10 +68,18 @@ export class Tab {
   /** Resolves once a leader is reached. After a rejection the tab is closed. */
   async open(): Promise<void> {
     const opened = new Promise<void>((resolve, reject) => { this.opening = { resolve, reject }; });
+    // Where there are no locks, joining fails too, and first.
+    opened.catch(() => {});
     const limit = setTimeout(() => {
       this.opened(this.calls.failure
         ?? new PumiceError('timeout', 'the database could not be opened in time: no leader answers'));
     }, OPENING);
+    try {
+      // A busy page gets its locks late, and most often it is this tab that leads.
+      this.spare = this.launchWorker();
+    } catch {
+      // It is tried again, and told, if this tab is to lead.
+    }
     try {
       await this.join();
       await opened;
@@ -84,6 +94,7 @@ export class Tab {
   }
 
   private opened(error?: PumiceError): void {
+    this.dropSpare();
     if (error === undefined) this.opening?.resolve();
     else this.opening?.reject(error);
     this.opening = undefined;
@@ -91,15 +102,12 @@ export class Tab {
 
   /** Takes part: from now on this tab may lead, and looks for the leader. */
   private async join(): Promise<void> {
-    // A leader's worker takes a tab without its lock for gone: so the lock comes before the first hello.
     let release = (): void => {};
     const released = new Promise<void>(resolve => { release = resolve; });
     this.releaseClient = release;
-    await new Promise<void>((resolve, reject) => {
+    const locked = new Promise<void>((resolve, reject) => {
       navigator.locks.request(clientName(this.name, this.client), () => { resolve(); return released; }).catch(reject);
     });
-    // It may have left while it waited, and joined again.
-    if (this.releaseClient !== release) return;
     this.follower = new Follower(this.name, this.client, {
       reached: link => {
         this.calls.attach(link);
@@ -114,8 +122,12 @@ export class Tab {
       },
       mute: () => this.mute(),
     });
+    // Locks are granted in the order in which they are asked for, so this tab has its own before it leads.
     this.election.campaign();
-    this.follower.seek();
+    // A leader's worker takes a tab without its lock for gone: so the lock comes before the first hello.
+    await locked;
+    // It may have left while it waited, and joined again.
+    if (this.releaseClient === release && !this.leads) this.follower?.seek();
   }
 
   private connected(): void {
@@ -140,24 +152,40 @@ export class Tab {
   }
 
   private startWorker(): void {
-    const term = this.term = randomId();
     try {
-      this.host = new WorkerHost(this.launch, {
-        name: this.name, term, client: this.client, places: this.options.places, options: this.options.engine,
-      }, {
-        started: () => {
-          this.retry = FIRST_RETRY;
-          this.calls.attach(this.host!);
-          this.connected();
-          this.settled();
-        },
-        failed: error => this.failed(error),
-        replies: message => this.receive(message),
-        gone: error => this.replaceWorker(error),
-      });
+      this.host = this.spare ?? this.launchWorker();
+      this.spare = undefined;
+      this.term = this.host.term;
+      void this.host.begin();
     } catch (cause) {
       this.failed(wrapped('io', 'the worker could not be started', cause));
     }
+  }
+
+  /** Throws what launching throws. */
+  private launchWorker(): WorkerHost {
+    const host: WorkerHost = new WorkerHost(this.launch, {
+      name: this.name, term: randomId(), client: this.client, places: this.options.places, options: this.options.engine,
+    }, {
+      started: () => {
+        this.retry = FIRST_RETRY;
+        this.calls.attach(host);
+        this.connected();
+        this.settled();
+      },
+      failed: error => {
+        if (this.host === host) this.failed(error);
+        else this.dropSpare();
+      },
+      replies: message => this.receive(message),
+      gone: error => this.replaceWorker(error),
+    });
+    return host;
+  }
+
+  private dropSpare(): void {
+    this.spare?.terminate();
+    this.spare = undefined;
   }
 
   /** The worker is gone, the lock is still here: the next one takes over under a new term. */
@@ -260,6 +288,7 @@ export class Tab {
 
   private leave(): void {
     clearTimeout(this.timer);
+    this.dropSpare();
     this.calls.detach(true);
     this.follower?.close();
     this.follower = undefined;

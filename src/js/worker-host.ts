@@ -1,8 +1,8 @@
-/** The leader's worker, as its own page sees it: started, asked, watched and stopped. Lives for one term. */
+/** The leader's worker, as its own page sees it: launched, started, asked, watched and stopped. Lives for one term. */
 
 import type { Link } from './call.js';
 import { PumiceError, told, wrapped } from './errors.js';
-import type { Launch, Places } from './launch.js';
+import type { Launch, Places, Wasm } from './launch.js';
 import {
   type EngineOptions, type FromWorker, type Replies, type Requests, type Start, type ToWorker, workerLock,
 } from './protocol.js';
@@ -25,17 +25,20 @@ const STOPPING = 10_000;
 export class WorkerHost implements Link {
   readonly term: string;
   private readonly worker: Worker;
+  private readonly wasm: Promise<Wasm>;
   private readonly watch = new AbortController();
-  private readonly timer: ReturnType<typeof setTimeout>;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private isBegun = false;
   private isStarted = false;
   private isOver = false;
   private stopped: (() => void) | undefined;
 
-  /** Throws what launching throws. */
+  /** Launches the worker, which then waits for `begin`. Throws what launching throws. */
   constructor(launch: Launch, private readonly start: WorkerStart, private readonly events: WorkerEvents) {
     this.term = start.term;
-    const { worker, ...wasm } = launch(start.places);
+    const { worker, wasm } = launch(start.places);
     this.worker = worker;
+    this.wasm = wasm;
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.receive(data);
     worker.onerror = event => {
       event.preventDefault();
@@ -43,9 +46,16 @@ export class WorkerHost implements Link {
       this.gone(new PumiceError('io', event.message ? `the worker crashed: ${event.message}`
         : 'the worker could not be loaded; `workerUrl` can tell where worker.js is'));
     };
+  }
+
+  /** Has it open the database. */
+  async begin(): Promise<void> {
     this.timer = setTimeout(() => this.gone(new PumiceError('timeout', 'the worker did not start in time')), STARTING);
-    const { name, term, client, options } = start;
-    this.post({ type: 'start', name, term, client, options, ...wasm } satisfies Start);
+    const { name, term, client, options } = this.start;
+    const start: Start = { type: 'start', name, term, client, options, wasm: await this.wasm };
+    if (this.isOver) return;
+    this.isBegun = true;
+    this.post(start);
   }
 
   get started(): boolean {
@@ -58,6 +68,8 @@ export class WorkerHost implements Link {
 
   /** Lets it finish what it was asked, flush and close. */
   stop(): Promise<void> {
+    // It has nothing open yet.
+    if (!this.isBegun) this.terminate();
     if (this.isOver) return Promise.resolve();
     this.post({ type: 'stop', term: this.term });
     return new Promise(resolve => {

@@ -34,8 +34,7 @@ globalThis.addEventListener?.('message', ({ data }: MessageEvent<ToWorker | Erra
 const begin = async (start: Start): Promise<void> => {
   const { name, term, client } = start;
   try {
-    const engine = await openEngine(start);
-    await holdLock(workerLock(name, term));
+    const [engine] = await Promise.all([openEngine(start), holdLock(workerLock(name, term))]);
     service = new Service(engine, name, term, client, new BroadcastChannel(lockName(name)));
   } catch (error) {
     post({ type: 'failed', term, error: messageOf(error) });

@@ -30,7 +30,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{FileSystemFileHandle, FileSystemReadWriteOptions, FileSystemSyncAccessHandle};
 
 pub(super) use buckets::{erase, has_buckets};
-pub(super) use directory::{available, list};
+pub(super) use directory::{has_handles, list};
 pub(super) use journal::USED;
 
 /// A storage in OPFS, with a journal in `IndexedDB` beside it.
@@ -44,26 +44,29 @@ pub struct OpfsFiles {
 }
 
 impl OpfsFiles {
-    /// The slots of the database `name`. Its directory is made if it is missing.
+    /// The slots of the database `name`. Its directory is made with the first one.
     ///
     /// Slots that somebody else has open are tried again until `patience` is over.
     ///
     /// # Errors
     /// [`Unsupported`](ErrorKind::Unsupported) where there is no OPFS.
     pub async fn new(name: &str, patience: Duration) -> Result<Self> {
-        let directory = Directory::make(name).await?;
+        let directory = Directory::find(name).await?;
         Ok(Self { directory, handles: RefCell::default(), patience: RefCell::new(Patience::new(patience)) })
     }
 
-    /// The slots of the database, if there is a directory of its name.
-    pub(super) async fn existing(name: &str, patience: Duration) -> Result<Option<Self>> {
-        let directory = Directory::find(name).await?;
-        let patience = || RefCell::new(Patience::new(patience));
-        Ok(directory.map(|directory| Self { directory, handles: RefCell::default(), patience: patience() }))
+    /// Does beforehand what making the first slots would take longer for, if there is no directory yet.
+    pub(super) async fn prepare(&self) {
+        if !self.directory.is_there() {
+            self.directory.pass_a_tear().await;
+        }
     }
 
     /// Removes all slots, which must be open here, and the directory unless something else is in it.
     pub(super) async fn delete(&self) -> Result<()> {
+        if !self.directory.is_there() {
+            return Ok(());
+        }
         let slots: Vec<u32> = self.handles.borrow().keys().copied().collect();
         for slot in &slots {
             // The name may come back after a power cut, the content must not.
@@ -88,7 +91,8 @@ impl OpfsFiles {
     }
 
     async fn try_open(&self, slot: u32) -> Result<FileSystemSyncAccessHandle> {
-        let file = self.directory.file(slot).await?;
+        self.directory.make().await?;
+        let file = self.directory.answer(slot, self.directory.ask_for(slot)?).await?;
         Self::arrive(slot, Coming::begin(&file)).await
     }
 
@@ -136,10 +140,12 @@ impl SlotFiles for OpfsFiles {
         let slots: Vec<u32> = slots.iter().copied().filter(closed).collect();
         // Asked for all at once: each answer takes a millisecond or two. And all are waited for: a worker ends at a
         // refusal that nobody takes.
-        let asked: Vec<_> = slots.iter().map(|slot| (*slot, self.directory.ask_for(*slot))).collect();
+        self.directory.make().await?;
+        let asked = slots.iter().map(|slot| Ok((*slot, self.directory.ask_for(*slot)?)));
+        let asked: Vec<_> = asked.collect::<Result<_>>()?;
         let (mut coming, mut failed) = (Vec::new(), None);
-        for (slot, file) in asked {
-            match self.directory.answer(slot, file).await {
+        for (slot, asked) in asked {
+            match self.directory.answer(slot, asked).await {
                 Ok(file) => coming.push((slot, Coming::begin(&file))),
                 Err(error) => failed = failed.or(Some(error)),
             }

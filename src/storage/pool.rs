@@ -28,6 +28,7 @@ pub use parts::{Clock, Copies, Journal, JournalEdit, Known, SlotFiles};
 use super::{Storage, validate_name};
 use crate::error::{Error, ErrorKind, Result};
 use header::DATA;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) use table::check as certain;
 use table::{SPARES, Slot, Table};
@@ -42,6 +43,7 @@ pub struct PooledStorage<F: SlotFiles, J: Journal> {
     table: Mutex<Table>,
     /// Held by whoever changes the journal, or which slots there are.
     turn: Turn,
+    keeps_spares: AtomicBool,
 }
 
 impl<F: SlotFiles, J: Journal> PooledStorage<F, J> {
@@ -52,6 +54,17 @@ impl<F: SlotFiles, J: Journal> PooledStorage<F, J> {
     /// [`Version`](ErrorKind::Version) when a newer version wrote them, or the failure of one of the parts, which are closed
     /// then.
     pub async fn open(files: F, journal: J, clock: impl Clock) -> Result<Self> {
+        let pool = Self::open_bare(files, journal, clock).await?;
+        pool.make_spares().await;
+        Ok(pool)
+    }
+
+    /// The same without spare slots, for which [`make_spares`](Self::make_spares) is to be called soon: for a new database
+    /// whose first document somebody waits for.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_bare(files: F, journal: J, clock: impl Clock) -> Result<Self> {
         let opened = opening::open(&files, &journal, clock.millis()).await;
         let table = match opened {
             Ok(table) => table,
@@ -61,10 +74,15 @@ impl<F: SlotFiles, J: Journal> PooledStorage<F, J> {
                 return Err(error);
             }
         };
-        let table = Mutex::new(table);
-        let pool = Self { files, journal, clock: Box::new(clock), table, turn: Turn::default() };
-        pool.fill_up().await;
-        Ok(pool)
+        let (table, clock) = (Mutex::new(table), Box::new(clock));
+        Ok(Self { files, journal, clock, table, turn: Turn::default(), keeps_spares: AtomicBool::new(false) })
+    }
+
+    /// Makes the spare slots that are missing, now and whenever one was taken.
+    pub async fn make_spares(&self) {
+        let _turn = self.turn.take().await;
+        self.keeps_spares.store(true, Ordering::Relaxed);
+        self.fill_up().await;
     }
 
     /// Does what opening put off, which the first change of the journal does otherwise, and takes longer for it.
@@ -117,6 +135,9 @@ impl<F: SlotFiles, J: Journal> PooledStorage<F, J> {
 
     /// Makes spare slots, which age until they are needed.
     async fn fill_up(&self) {
+        if !self.keeps_spares.load(Ordering::Relaxed) {
+            return;
+        }
         let Ok(first) = self.table().and_then(|table| table.next_number()) else { return };
         let lacking = self.table().map_or(0, |table| SPARES.saturating_sub(table.free_slots()));
         let numbers: Vec<u32> = (first..=u32::MAX).take(lacking).collect();

@@ -65,6 +65,7 @@ impl Begin {
             }
             Self::Aged => {
                 let mut driver = Driver::open(&disk, History::new(), options()).unwrap();
+                driver.storage.make_spares();
                 driver.storage.wait(60_000);
                 driver.put("aged", 1, 1);
                 assert_eq!(driver.storage.journalled() > 0, faults == Faults::Journal);

@@ -46,7 +46,7 @@ pub struct Opened {
 
 impl Opened {
     fn new(medium: Medium, read_only: bool, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Result<Self> {
-        let pool = block_on(PooledStorage::open(medium.clone(), EitherJournal::new(medium), clock))?;
+        let pool = block_on(PooledStorage::open_bare(medium.clone(), EitherJournal::new(medium), clock))?;
         Ok(Self { pool: Arc::new(pool), read_only })
     }
 
@@ -166,9 +166,15 @@ impl RecordingStorage {
 
     pub fn acknowledge(&self, write: usize) {
         self.record().push(Effect::Acknowledged(write));
+        // A page's database gets its spare slots once it has shown something.
+        self.make_spares();
         if self.pace > 0 {
             self.wait(self.pace);
         }
+    }
+
+    pub fn make_spares(&self) {
+        block_on(self.opened().pool.make_spares());
     }
 
     /// Lets time go by.

@@ -116,6 +116,31 @@ fn only_what_one_session_saw_go_by_counts_as_age() {
 }
 
 #[test]
+fn a_bare_pool_makes_no_slot_that_nobody_needs_and_ages_with_its_spares() {
+    let place = Place::default();
+    let now = Arc::clone(&place.now);
+    let clock = move || now.load(Ordering::Relaxed);
+    let pool = block_on(Pool::open_bare(place.medium.clone(), place.medium.clone(), clock)).unwrap();
+    assert!(place.medium.parts().slots.is_empty());
+    write(&pool, "a.log", b"one");
+    assert_eq!(place.medium.parts().slots.len(), 1);
+    place.wait(MINUTE);
+    block_on(pool.append("a.log", b" two")).unwrap();
+    block_on(pool.sync("a.log")).unwrap();
+    assert_eq!(place.journalled(), 3, "no other slot would witness the header of this one");
+    block_on(pool.make_spares());
+    assert_eq!(place.medium.parts().slots.len(), 7);
+    place.wait(MINUTE);
+    block_on(pool.sync("a.log")).unwrap();
+    assert_eq!(place.journalled(), 0);
+    block_on(pool.close()).unwrap();
+    let mut cut = place.medium.parts().slots.clone();
+    cut.insert(0, Content::Own(Vec::new()));
+    place.medium.parts().slots = cut;
+    assert_eq!(place.try_open().map(|_| ()).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
 fn new_files_go_to_aged_slots_while_there_are_any() {
     let place = Place::aged();
     let pool = place.open();

@@ -46,7 +46,7 @@ describe('applications', { concurrency: true }, () => {
     const { url, stop } = await serve(dir);
     t.after(stop);
     await keepsNotes(`${url}/index.html`);
-    await keepsNotes(`${url}/inline.html`);
+    await keepsNotes(`${url}/inline.html`, 0);
   });
 
   test('Vite, with React', async t => {
@@ -70,10 +70,13 @@ describe('applications', { concurrency: true }, () => {
   });
 });
 
-/** Adds two notes through the application's page, reloads, closes it: they must still be there, in OPFS. */
-async function keepsNotes(url) {
+/** Adds two notes through the application's page, reloads, closes it: they must still be there, in OPFS. The page compiles the wasm
+ *  for its worker, so a bundler must lead both to the same file: each load takes it `times`. */
+async function keepsNotes(url, times = 1) {
   const context = await browser.newContext();
   const { page, check } = await newPage(context);
+  const loaded = [];
+  page.on('request', request => { if (request.url().includes('.wasm')) loaded.push(request.url()); });
   await page.goto(url);
   await page.getByText('opfs', { exact: true }).waitFor();
   for (const title of ['bread', 'milk']) {
@@ -85,6 +88,7 @@ async function keepsNotes(url) {
   await page.getByText('opfs', { exact: true }).waitFor();
   await page.getByRole('listitem').nth(1).waitFor();
   assert.deepEqual(await page.getByRole('listitem').allTextContents(), ['bread', 'milk']);
+  assert.equal(loaded.length, 2 * times, `the page and its reload took ${loaded}`);
   check();
   await context.close();
 }

@@ -7,7 +7,7 @@ import { loadWasm } from './open.js';
 
 export const run = async (errand: Errand): Promise<Errands> => {
   try {
-    await loadWasm(errand);
+    await loadWasm(errand.wasm);
     if (errand.type === 'list') return { type: 'done', names: await listDatabases() };
     await deleteDatabase(errand.name);
     return { type: 'done' };

@@ -1,12 +1,13 @@
 /** Loading the wasm, and opening the database in it. */
 
 import init, { Engine } from '../../../pkg/pumice.js';
+import type { Wasm } from '../launch.js';
 import type { Start } from '../protocol.js';
 import { Failure, messageOf } from './failure.js';
 
-/** Where the wasm is, or its bytes. Without either, it is beside this module. */
-export const loadWasm = async ({ wasm, wasmUrl }: { wasm?: ArrayBuffer; wasmUrl?: string }): Promise<void> => {
-  const source = wasm ?? wasmUrl;
+/** Without anything it is beside this module. */
+export const loadWasm = async ({ module, wasm, wasmUrl }: Wasm): Promise<void> => {
+  const source = module ?? wasm ?? wasmUrl;
   try {
     await init(source === undefined ? undefined : { module_or_path: source });
   } catch (error) {
@@ -15,7 +16,7 @@ export const loadWasm = async ({ wasm, wasmUrl }: { wasm?: ArrayBuffer; wasmUrl?
 };
 
 export const openEngine = async (start: Start): Promise<Engine> => {
-  await loadWasm(start);
+  await loadWasm(start.wasm);
   const { storage, durability, flushInterval } = start.options;
   return Engine.open(start.name, storage, durability, flushInterval);
 };

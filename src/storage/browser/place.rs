@@ -51,21 +51,28 @@ pub async fn open(name: &str, wanted: Wanted, patience: Duration) -> Result<Open
         return Ok(Opened { storage: BrowserStorage(Inner::Memory(MemoryStorage::new())), evicted: false });
     }
     // Each takes a while the first time.
-    let (connection, available) =
-        join(Connection::open(name, &Patience::new(patience)), opfs::available()).await;
+    let in_opfs = wanted != Wanted::IndexedDb && opfs::has_handles();
+    let (connection, mut files) =
+        join(Connection::open(name, &Patience::new(patience)), find(name, in_opfs, patience)).await;
     let connection = match connection {
-        Err(error) if error.kind() == ErrorKind::Io && available && wanted != Wanted::IndexedDb => {
-            return open_without_place(name, patience, error).await;
+        Err(error) if error.kind() == ErrorKind::Io && in_opfs => {
+            let Ok(Some(files)) = files else { return Err(error) };
+            return open_without_place(files, name, patience, error).await;
         }
         connection => connection?,
     };
     let [deleting, mut noted, mut used] = connection.meta([DELETING, KIND, USED]).await?;
     if deleting.is_some() {
-        erase(&connection, existing(name, patience).await?, patience).await?;
+        erase(&connection, files?.as_ref(), patience).await?;
+        files = find(name, in_opfs, patience).await;
         (noted, used) = (None, None);
     }
-    let kept = kept_in(&connection, noted.as_deref(), patience).await?;
-    let chosen = match choose(name, kept, wanted, available, patience).await {
+    let files = match noted.as_deref() {
+        Some(INDEXED_DB) => None,
+        _ => files?,
+    };
+    let kept = kept_in(noted.as_deref(), files.as_ref()).await?;
+    let chosen = match choose(name, kept, wanted, files).await {
         Ok(chosen) => chosen,
         Err(error) => {
             if kept.is_none() {
@@ -91,7 +98,7 @@ pub async fn open(name: &str, wanted: Wanted, patience: Duration) -> Result<Open
 async fn open_opfs(files: OpfsFiles, journal: OpfsJournal) -> Result<OpfsStorage> {
     let start = now();
     let clock = move || now().saturating_duration_since(start).as_millis() as u64;
-    OpfsStorage::open(files, journal, clock).await
+    OpfsStorage::open_bare(files, journal, clock).await
 }
 
 /// Opens a database that is in OPFS, where the browser does not open the origin's `IndexedDB`: that may be so for good, and
@@ -99,12 +106,15 @@ async fn open_opfs(files: OpfsFiles, journal: OpfsJournal) -> Result<OpfsStorage
 ///
 /// # Errors
 /// `error` where there are no such files, or no buckets.
-async fn open_without_place(name: &str, patience: Duration, error: Error) -> Result<Opened> {
-    let files = existing(name, patience).await?;
-    if slots(files.as_ref()).await?.is_empty() {
+async fn open_without_place(
+    files: OpfsFiles,
+    name: &str,
+    patience: Duration,
+    error: Error,
+) -> Result<Opened> {
+    if files.list().await?.is_empty() {
         return Err(error);
     }
-    let Some(files) = files else { return Err(error) };
     files.open(0).await?;
     let Some(journal) = OpfsJournal::without_place(name, patience).await else { return Err(error) };
     tracing::warn!(%error, "the database is opened without its notes in IndexedDB");
@@ -117,16 +127,14 @@ async fn open_without_place(name: &str, patience: Duration, error: Error) -> Res
 }
 
 /// In which storage the database is, if there is one. Its place notes one or nothing.
-async fn kept_in(connection: &Connection, noted: Option<&str>, patience: Duration) -> Result<Option<Kind>> {
-    match noted {
-        Some(INDEXED_DB) => return Ok(Some(Kind::IndexedDb)),
-        Some(_) => return Ok(Some(Kind::Opfs)),
-        None => {}
+async fn kept_in(noted: Option<&str>, files: Option<&OpfsFiles>) -> Result<Option<Kind>> {
+    match (noted, files) {
+        (Some(INDEXED_DB), _) => Ok(Some(Kind::IndexedDb)),
+        (Some(_), _) => Ok(Some(Kind::Opfs)),
+        // Its place in IndexedDB may have been removed, and its files not.
+        (None, Some(files)) => Ok((!files.list().await?.is_empty()).then_some(Kind::Opfs)),
+        (None, None) => Ok(None),
     }
-    // Its place in IndexedDB may have been removed, and its files not.
-    let files = existing(connection.name(), patience).await?;
-    let slots = slots(files.as_ref()).await?;
-    Ok((!slots.is_empty()).then_some(Kind::Opfs))
 }
 
 /// The slots of the database where it is to be in OPFS, one of them open already; `None` where it is to be in `IndexedDB`.
@@ -134,13 +142,13 @@ async fn choose(
     name: &str,
     kept: Option<Kind>,
     wanted: Wanted,
-    available: bool,
-    patience: Duration,
+    files: Option<OpfsFiles>,
 ) -> Result<Option<OpfsFiles>> {
+    let files = files.filter(|_| opfs::has_handles());
     let in_opfs = match (kept, wanted) {
         (Some(Kind::Opfs), Wanted::Auto | Wanted::Opfs) | (None, Wanted::Opfs) => true,
         (Some(Kind::IndexedDb), Wanted::Auto | Wanted::IndexedDb) | (None, Wanted::IndexedDb) => false,
-        (None, _) => available,
+        (None, _) => files.is_some(),
         (Some(kept), _) => {
             let kept = if kept == Kind::Opfs { OPFS } else { INDEXED_DB };
             let message =
@@ -151,10 +159,7 @@ async fn choose(
     if !in_opfs {
         return Ok(None);
     }
-    if !available {
-        return Err(lacks("OPFS with synchronous handles"));
-    }
-    let files = OpfsFiles::new(name, patience).await?;
+    let files = files.ok_or_else(|| lacks("OPFS with synchronous handles"))?;
     match files.open(0).await {
         Err(error) if error.kind() == ErrorKind::Unsupported && kept.is_none() => {
             files.delete().await?;
@@ -164,19 +169,17 @@ async fn choose(
     }
 }
 
-/// The slots of the database, where it has a directory in OPFS.
-async fn existing(name: &str, patience: Duration) -> Result<Option<OpfsFiles>> {
-    match OpfsFiles::existing(name, patience).await {
+/// The slots of the database, where there is OPFS. Makes ready for making them where it may be made in there.
+async fn find(name: &str, may_be_made: bool, patience: Duration) -> Result<Option<OpfsFiles>> {
+    match OpfsFiles::new(name, patience).await {
+        Ok(files) => {
+            if may_be_made {
+                files.prepare().await;
+            }
+            Ok(Some(files))
+        }
         Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
-        found => found,
-    }
-}
-
-/// The numbers of the slots that are there.
-async fn slots(files: Option<&OpfsFiles>) -> Result<Vec<u32>> {
-    match files {
-        Some(files) => files.list().await,
-        None => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 
@@ -204,8 +207,11 @@ pub async fn list() -> Result<Vec<String>> {
 pub async fn delete(name: &str, patience: Duration) -> Result<()> {
     validate(name)?;
     let clock = Patience::new(patience);
-    let files = existing(name, patience).await?;
-    let slots = slots(files.as_ref()).await?;
+    let files = find(name, false, patience).await?;
+    let slots = match &files {
+        Some(files) => files.list().await?,
+        None => Vec::new(),
+    };
     let nothing = slots.is_empty() && !opfs::has_buckets(name).await;
     if nothing && !connection::exists(name, &clock).await? {
         return Ok(());
@@ -218,12 +224,12 @@ pub async fn delete(name: &str, patience: Duration) -> Result<()> {
         }
     }
     connection.write(&[Change::Value(META, DELETING, "yes".into())]).await?;
-    erase(&connection, files, patience).await?;
+    erase(&connection, files.as_ref(), patience).await?;
     connection.delete().await
 }
 
 /// Removes everything but the place itself.
-async fn erase(connection: &Connection, files: Option<OpfsFiles>, patience: Duration) -> Result<()> {
+async fn erase(connection: &Connection, files: Option<&OpfsFiles>, patience: Duration) -> Result<()> {
     opfs::erase(connection.name(), patience).await?;
     if let Some(files) = files {
         for slot in files.list().await? {

@@ -9,6 +9,8 @@ use crate::import::Outside;
 use crate::storage::indexed_db::IndexedDbStorage;
 use crate::storage::opfs::OpfsStorage;
 use crate::storage::{MemoryStorage, Storage};
+use gloo_timers::future::TimeoutFuture;
+use std::time::Duration;
 
 /// A database's storage in a browser.
 pub struct BrowserStorage(pub(super) Inner);
@@ -41,12 +43,13 @@ impl BrowserStorage {
         Self(Inner::Outside(Outside(file)))
     }
 
-    /// Does what opening put off.
-    #[cfg(feature = "js")]
-    pub(crate) async fn settle(&self) {
+    /// Does what opening put off: what others wait for at once, and the rest after `rest`.
+    pub async fn settle(&self, rest: Duration) {
         if let Inner::Opfs(storage) = &self.0 {
             // Whoever writes next is told of a failure.
             let _ = storage.settle().await;
+            TimeoutFuture::new(rest.as_millis() as u32).await;
+            storage.make_spares().await;
         }
     }
 

@@ -238,7 +238,8 @@ impl Table {
         cleared
     }
 
-    /// Whether a slot has been watched long enough. A clock that went back has proven nothing: all begins anew.
+    /// Whether slots have been watched long enough, of which each has another to witness its header. A clock that went back has
+    /// proven nothing: all begins anew.
     pub(super) fn watch(&mut self, now: u64) -> bool {
         if now < self.clock {
             for slot in self.slots.values_mut() {
@@ -248,7 +249,9 @@ impl Table {
             }
         }
         self.clock = now;
-        self.slots.values().any(|slot| is_due(slot, now))
+        let due = self.slots.values().filter(|slot| is_due(slot, now)).count();
+        let aged = self.slots.values().filter(|slot| !slot.is_young()).count();
+        due > 0 && due + aged > 1
     }
 
     /// Puts headers on the slots that were watched long enough. Returns those that held files until now journalled.
