@@ -45,6 +45,7 @@ pub use backup::Backup;
 pub use encrypted::encrypted;
 pub use log_lines::LogLines;
 pub use repair::Repair;
+pub use transfer::Restored;
 
 use crate::compaction;
 use crate::db::{Batch, Change, Entry, Keys, RawScan, Stats};

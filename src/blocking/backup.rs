@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::files::Files;
 use crate::options::Environment;
 use crate::snapshot::BlockCache;
-use crate::storage::history::{self, Archive, Catalog, Retention, archived_name};
+use crate::storage::history::{self, Archive, Catalog, Look, Retention, archived_name};
 use crate::storage::platform::block_on;
 use crate::storage::{Storage, SyncDiskStorage, sync_dir};
 use std::fs;
@@ -197,7 +197,7 @@ impl<T: Storage> Target<T> {
     /// The last record that the files lead to.
     fn newest(&self) -> Result<u64> {
         let cache = Arc::new(BlockCache::new(1 << 20));
-        Ok(block_on(history::past(&self.storage, &cache, &[], None))?.view.sequence)
+        Ok(block_on(history::past(&self.storage, &cache, &[], None, Look::Open))?.view.sequence)
     }
 
     /// Reads everything in the directory.

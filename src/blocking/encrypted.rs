@@ -2,7 +2,7 @@
 
 use super::repair::repair;
 use super::transfer::restore_as;
-use super::{Db, Repair};
+use super::{Db, Repair, Restored};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Options, RecoveryMode};
 use crate::storage::platform::block_on;
@@ -54,7 +54,7 @@ impl Db<KeyedDiskStorage> {
         dir: impl AsRef<Path>,
         moment: Option<Moment>,
         key: Option<&Key>,
-    ) -> Result<()> {
+    ) -> Result<Restored> {
         restore_as(&key, source.as_ref(), dir.as_ref(), moment)
     }
 

@@ -123,10 +123,13 @@ async fn give_up_snapshots<S: Storage>(storage: &Arc<S>) -> Result<()> {
         }
     }
     if covered == 0 && !follows {
-        let message = format!(
-            "{}; nothing stands before it: restore a backup, or use `--mode salvage`",
-            damage.message()
-        );
+        let how = if files.archived.is_empty() {
+            "restore a backup"
+        } else {
+            "`pumice restore` makes a new database of its history or of a backup"
+        };
+        let message =
+            format!("{}; nothing stands before it: {how}, or use `--mode salvage`", damage.message());
         let (file, offset) = (damage.file().unwrap_or_default(), damage.offset().unwrap_or(0));
         return Err(Error::corrupt(file, offset, message));
     }

@@ -2,20 +2,21 @@
 
 use super::Db;
 use super::places::Places;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::clients::Clients;
 use crate::format::line::Header;
 use crate::format::segment::Chain;
 use crate::format::snapshot::{FOOTER_LEN, file_name};
 use crate::import::SnapshotSource;
 use crate::log::files::Files;
+use crate::log::replay::end_of_log;
 use crate::log::writer::LogWriter;
 use crate::options::Options;
 use crate::snapshot::writing::{self, WRITE_BYTES};
 use crate::snapshot::{BlockCache, Direction, KeyRange, SnapshotHeader, SnapshotWriter, Table};
 use crate::state::View;
 use crate::state::merge::{Merge, Show};
-use crate::storage::history::{self, Catalog, Past};
+use crate::storage::history::{self, Catalog, Look, Past};
 use crate::storage::platform::{self, block_on};
 use crate::storage::{Moment, Retention, Storage};
 use std::ops::Bound;
@@ -77,6 +78,23 @@ pub(super) struct OpenedPast<S: Storage> {
     newest_epoch: u64,
     retention: Option<Retention>,
     cache: Arc<BlockCache>,
+    /// What is damaged and was not needed.
+    pub(super) passed_over: Vec<Error>,
+}
+
+/// Whether that moment of a database is known for certain, though a plain opening is `refused`.
+fn is_known<S: Storage>(storage: &Arc<S>, past: &Past<S>, moment: Option<Moment>) -> Result<bool> {
+    match moment {
+        // Its records are all there, whatever became of what followed.
+        Some(Moment::Sequence(_)) => return Ok(true),
+        // What followed begins later.
+        Some(Moment::Time(_)) if past.view.sequence < past.last => return Ok(true),
+        _ => {}
+    }
+    // The log is whole by itself, and the past has what was before it.
+    let files = block_on(Files::list(&**storage))?;
+    let end = block_on(end_of_log(&**storage, &files))?;
+    Ok(end == Some(past.last))
 }
 
 impl<S: Storage> OpenedPast<S> {
@@ -89,17 +107,33 @@ impl<S: Storage> OpenedPast<S> {
         let options = Options::new();
         let now = options.environment.unix_millis();
         let moment = moment.filter(|moment| !matches!(moment, Moment::Time(time) if *time >= now));
-        if block_on(Catalog::read(&storage))?.is_live() {
-            // Refuses what a plain opening refuses.
-            drop(Db::open_with(places.open_read_only(dir)?, Options::new().read_only(true))?);
-        }
+        let is_live = block_on(Catalog::read(&storage))?.is_live();
+        let plain =
+            is_live.then(|| Db::open_with(places.open_read_only(dir)?, Options::new().read_only(true)));
+        let refused = match plain.transpose() {
+            Ok(opened) => {
+                drop(opened);
+                None
+            }
+            Err(error) if error.kind() == ErrorKind::Corrupt => Some(error),
+            Err(error) => return Err(error),
+        };
         let (storage, cache) = (Arc::new(storage), Arc::new(BlockCache::new(options.cache_bytes)));
-        let Past { view, store, newest_epoch } = block_on(history::past(&storage, &cache, &[], moment))?;
-        for table in &view.parts.tables {
-            block_on(table.verify())?;
+        let past = block_on(history::past(&storage, &cache, &[], moment, Look::Verify));
+        let past = match (past, &refused) {
+            (Err(error), Some(refused)) if error.kind() == ErrorKind::NotFound => return Err(refused.clone()),
+            (past, _) => past?,
+        };
+        if let Some(refused) = &refused
+            && !is_known(&storage, &past, moment)?
+        {
+            return Err(refused.clone());
         }
+        let Past { view, store, newest_epoch, mut passed_over, .. } = past;
+        // What is wrong with the database, where it is not a snapshot that was passed over.
+        passed_over.extend(refused.filter(|_| passed_over.is_empty()));
         let retention = history::retention_of(&block_on(Files::list(&*storage))?.archived);
-        Ok(Self { view, store, newest_epoch, retention, cache })
+        Ok(Self { view, store, newest_epoch, retention, cache, passed_over })
     }
 
     /// Writes the documents as one snapshot into an empty storage, and begins the log behind it.

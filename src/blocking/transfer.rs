@@ -16,6 +16,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How a database was restored.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Restored {
+    /// Damage that did not matter: what a snapshot held was made of older ones and the log behind them, or it came after the moment.
+    pub passed_over: Vec<Error>,
+}
+
 /// A snapshot file on the file system.
 struct FileSource {
     path: PathBuf,
@@ -120,21 +128,23 @@ fn open_outside<R: SnapshotSource>(source: R, limits: &Limits) -> Result<Arc<Tab
 impl Db<SyncDiskStorage> {
     /// Makes a database in the directory `dir` of a snapshot file, or of the latest state in a directory of
     /// [backups](Self::backup): the documents under their sequence numbers, and the same store, one epoch further. Everything
-    /// is checked first. It is built beside `dir` and is there when it is complete and durable.
+    /// is checked first; a damaged snapshot is passed over where the rest gives the same. It is built beside `dir` and is there when
+    /// it is complete and durable.
     ///
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) when `dir` is anything but missing or an empty directory,
     /// [`NotFound`](ErrorKind::NotFound) when there is nothing to restore, and as for
     /// [`Db::import_snapshot`](crate::Db::import_snapshot).
-    pub fn restore(source: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<()> {
+    pub fn restore(source: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<Restored> {
         restore_as(&Plain, source.as_ref(), dir.as_ref(), None)
     }
 
-    /// The same as of an earlier moment. The directory may also be a database, whose past is kept.
+    /// The same as of an earlier moment. The directory may also be a database, whose past is kept; damage behind a sequence number
+    /// does no harm then.
     ///
     /// # Errors
     /// As for [`restore`](Self::restore), and [`NotFound`](ErrorKind::NotFound) when the moment is out of reach.
-    pub fn restore_at(source: impl AsRef<Path>, dir: impl AsRef<Path>, moment: Moment) -> Result<()> {
+    pub fn restore_at(source: impl AsRef<Path>, dir: impl AsRef<Path>, moment: Moment) -> Result<Restored> {
         restore_as(&Plain, source.as_ref(), dir.as_ref(), Some(moment))
     }
 }
@@ -145,11 +155,12 @@ pub(super) fn restore_as(
     source: &Path,
     dir: &Path,
     moment: Option<Moment>,
-) -> Result<()> {
+) -> Result<Restored> {
     check_free(dir)?;
     if source.is_dir() {
         let past = OpenedPast::open(places, source, moment)?;
-        return stage(places, dir, |staging| past.write(staging));
+        stage(places, dir, |staging| past.write(staging))?;
+        return Ok(Restored { passed_over: past.passed_over });
     }
     let source = Arc::new(FileSource::open(source)?);
     let table = open_outside(Arc::clone(&source), &Limits::default())?;
@@ -160,7 +171,8 @@ pub(super) fn restore_as(
         );
         return Err(Error::new(ErrorKind::NotFound, message));
     }
-    stage(places, dir, |storage| block_on(restore(storage, &source, &table)))
+    stage(places, dir, |storage| block_on(restore(storage, &source, &table)))?;
+    Ok(Restored::default())
 }
 
 /// Has a database built beside `dir`, and gives it that name when it is complete.

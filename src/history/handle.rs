@@ -1,6 +1,6 @@
 //! The past, as the database's handle gives it.
 
-use super::past::{Moment, past};
+use super::past::{Look, Moment, past};
 use super::retention::Retention;
 use crate::compaction;
 use crate::db::{Db, ReadView};
@@ -41,7 +41,7 @@ impl<S: Storage> Db<S> {
         let mut attempts = 0;
         let past = loop {
             attempts += 1;
-            match past(&core.storage, &core.cache, &parts.tables, Some(moment)).await {
+            match past(&core.storage, &core.cache, &parts.tables, Some(moment), Look::Open).await {
                 // A listing beside a compaction may show neither the old files nor the new one.
                 Err(error) if error.kind() == ErrorKind::NotFound && attempts < ATTEMPTS => {}
                 found => break found?,

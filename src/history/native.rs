@@ -19,6 +19,6 @@ pub(crate) use archive::{Archive, Reading, archived_name, copy_file, same};
 pub(crate) use catalog::Catalog;
 pub(crate) use check::check;
 pub use past::Moment;
-pub(crate) use past::{Past, lines, past};
+pub(crate) use past::{Look, Past, lines, past};
 pub use retention::Retention;
 pub(crate) use retention::{of as retention_of, write as write_retention};

@@ -28,10 +28,23 @@ pub(crate) struct Past<S: Storage> {
     pub(crate) store: [u8; 16],
     /// The newest epoch that there is a trace of.
     pub(crate) newest_epoch: u64,
+    /// The last record that can be read.
+    pub(crate) last: u64,
+    /// What was found of snapshots that are damaged, of which this was made without.
+    pub(crate) passed_over: Vec<Error>,
 }
 
 /// Files that may go while they are being read before it is given up.
 const ATTEMPTS: usize = 20;
+
+/// How far what is needed is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// As far as opening it needs. What is read later may turn out damaged.
+    Open,
+    /// To the last byte. Where a snapshot is damaged, and an older one and the log behind it are whole, these are taken.
+    Verify,
+}
 
 /// What the database in `storage` held at `moment`; `None` for the last one that there is. `shown` are tables that are open
 /// already.
@@ -44,10 +57,11 @@ pub(crate) async fn past<S: Storage>(
     cache: &Arc<BlockCache>,
     shown: &[Arc<Table<S>>],
     moment: Option<Moment>,
+    look: Look,
 ) -> Result<Past<S>> {
     let mut attempts = 0;
     loop {
-        let found = attempt(storage, cache, shown, moment).await;
+        let found = attempt(storage, cache, shown, moment, look).await;
         attempts += 1;
         match found {
             // A writer that compacts meanwhile moves files away.
@@ -63,6 +77,7 @@ async fn attempt<S: Storage>(
     cache: &Arc<BlockCache>,
     shown: &[Arc<Table<S>>],
     moment: Option<Moment>,
+    look: Look,
 ) -> Result<Past<S>> {
     let catalog = Catalog::read(&**storage).await?;
     let epochs = catalog.pieces.iter().map(|p| p.header.epoch).chain(catalog.bases.iter().map(|b| b.epoch));
@@ -75,16 +90,38 @@ async fn attempt<S: Storage>(
         Some(Moment::Sequence(sequence)) => sequence,
         Some(Moment::Time(time)) => at_time(&**storage, &timeline, time).await?,
     };
-    let mut excluded = Vec::new();
+    let (mut excluded, mut passed_over) = (Vec::new(), Vec::<Error>::new());
     loop {
         let Some((bases, pieces)) = way_to(&timeline, sequence, &excluded) else {
-            return Err(out_of_reach(&timeline, sequence));
+            return Err(passed_over.into_iter().next().unwrap_or_else(|| out_of_reach(&timeline, sequence)));
         };
-        match read(storage, cache, shown, &bases, pieces, sequence).await? {
-            Read::Past(view, store) => return Ok(Past { view, store, newest_epoch }),
-            Read::Unfinished(name) => excluded.push(name),
+        let found = match read(storage, cache, shown, &bases, pieces, sequence).await {
+            Ok(Read::Past(view, store)) if look == Look::Verify => {
+                verify(&view).await.map(|()| Read::Past(view, store))
+            }
+            found => found,
+        };
+        match found {
+            Ok(Read::Past(view, store)) => {
+                return Ok(Past { view, store, newest_epoch, last, passed_over });
+            }
+            Ok(Read::Unfinished(name)) => excluded.push(name),
+            Err(error) => {
+                let damaged = bases.iter().find(|base| error.file() == Some(base.name.as_str()));
+                let damaged = damaged.filter(|_| look == Look::Verify && error.kind() == ErrorKind::Corrupt);
+                let Some(damaged) = damaged else { return Err(error) };
+                excluded.push(damaged.name.clone());
+                passed_over.push(error);
+            }
         }
     }
+}
+
+async fn verify<S: Storage>(view: &View<S>) -> Result<()> {
+    for table in &view.parts.tables {
+        table.verify().await?;
+    }
+    Ok(())
 }
 
 /// The snapshots to open, oldest first, and the segments behind them.

@@ -116,6 +116,18 @@ pub(super) async fn replay<S: Storage>(
     Ok(replayed)
 }
 
+/// Judges the log as an opening does, but without the snapshots before it. Returns its last record; nothing where there is no log.
+///
+/// # Errors
+/// [`Corrupt`](ErrorKind::Corrupt) for damage that no crash leaves, and failures of the storage.
+pub(crate) async fn end_of_log<S: Storage>(storage: &S, files: &Files) -> Result<Option<u64>> {
+    let Some(covered) = files.segments.first().and_then(|file| file.first.checked_sub(1)) else {
+        return Ok(None);
+    };
+    let replayed = replay(storage, files, covered, RecoveryMode::TornTail, &Memtable::default()).await?;
+    Ok(replayed.ends.last().map(|end| end.chain.last()))
+}
+
 fn header_damaged(file: &SegmentFile) -> Error {
     let message =
         "the beginning of the segment is damaged; restore a backup, or open it with another `RecoveryMode`";

@@ -29,6 +29,7 @@ mod losses;
 mod model;
 mod pool;
 mod recovery;
+mod restoring;
 mod salvage;
 mod stress;
 mod submit;

@@ -64,7 +64,7 @@ fn run(command: Command, notes: &mut Notes) -> pumice::Result<Outcome> {
         Command::Import(args) => interchange::import(&args, notes),
         Command::Export(args) => interchange::export(&args, notes),
         Command::Backup(args) => past::backup(&args, notes),
-        Command::Restore(args) => past::restore(&args),
+        Command::Restore(args) => past::restore(&args, notes),
         Command::Retention(args) => past::retention(&args, notes),
         Command::Repair(args) => repair::repair(&args, notes),
         Command::Rekey(args) => write::rekey(&args, notes),

@@ -22,11 +22,14 @@ pub(crate) fn backup(args: &Backup, notes: &mut Notes) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-pub(crate) fn restore(args: &Restore) -> Result<Outcome> {
+pub(crate) fn restore(args: &Restore, notes: &mut Notes) -> Result<Outcome> {
     let progress = Progress::spinner("restoring");
     let restored = Db::restore_with_key(&args.source, &args.db, args.at, place::key());
     drop(progress);
-    restored.map(|()| Outcome::Done)
+    for damage in restored?.passed_over {
+        notes.add(format!("restored in spite of damage that was not needed for it: {damage}"));
+    }
+    Ok(Outcome::Done)
 }
 
 pub(crate) fn retention(args: &Retention, notes: &mut Notes) -> Result<Outcome> {
