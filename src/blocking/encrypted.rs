@@ -45,7 +45,7 @@ impl Db<EncryptedStorage<SyncDiskStorage>> {
 
 impl Db<KeyedDiskStorage> {
     /// As [`Db::restore`] and [`Db::restore_at`], with the key that opens a directory of backups, and that is to open the new
-    /// database. A snapshot file needs none to be read.
+    /// database. A snapshot file of an encrypted database needs the key of that time, another one none.
     ///
     /// # Errors
     /// As for [`Db::restore_at`] and [`EncryptedStorage::open`].

@@ -11,6 +11,12 @@ pub(crate) trait Places {
     fn open(&self, dir: &Path) -> Result<Self::Storage>;
 
     fn open_read_only(&self, dir: &Path) -> Result<Self::Storage>;
+
+    /// What opens what is encrypted there.
+    #[cfg(feature = "encryption")]
+    fn key(&self) -> Option<&crate::storage::Key> {
+        None
+    }
 }
 
 /// As they read.
@@ -39,5 +45,9 @@ impl Places for Option<&crate::storage::Key> {
 
     fn open_read_only(&self, dir: &Path) -> Result<Self::Storage> {
         Self::Storage::open_read_only(dir, *self)
+    }
+
+    fn key(&self) -> Option<&crate::storage::Key> {
+        *self
     }
 }

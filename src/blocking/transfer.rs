@@ -3,18 +3,20 @@
 use super::Db;
 use super::places::{Places, Plain};
 use super::restore::{OpenedPast, restore};
-use super::staging::{beside, check_free, failed, publish, staged, taken};
+#[cfg(feature = "encryption")]
+use super::sealed_snapshot::{SealedSnapshot, key_file_of};
+use super::snapshot_file::FileSource;
+use super::staging::{beside, check_free, publish, staged, taken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::{self, Outside, SnapshotSource, open_verified};
 use crate::log::group_commit::Caller;
 use crate::options::{Limits, Options};
-use crate::snapshot::Table;
+use crate::snapshot::{Summary, Table};
 use crate::storage::platform::block_on;
 use crate::storage::{Moment, Storage, SyncDiskStorage};
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 
 /// How a database was restored.
 #[derive(Clone, Debug, Default)]
@@ -24,61 +26,16 @@ pub struct Restored {
     pub passed_over: Vec<Error>,
 }
 
-/// A snapshot file on the file system.
-struct FileSource {
-    path: PathBuf,
-    file: Mutex<File>,
-}
-
-impl FileSource {
-    fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| failed("open", path, e))?;
-        if !file.metadata().map_err(|e| failed("open", path, e))?.is_file() {
-            let message = format!("{} is not a file; name a snapshot file", path.display());
-            return Err(Error::new(ErrorKind::InvalidArgument, message));
-        }
-        Ok(Self { path: path.to_owned(), file: Mutex::new(file) })
-    }
-
-    fn with<T>(&self, read: impl FnOnce(&mut File) -> io::Result<T>) -> Result<T> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        read(&mut file).map_err(|e| failed("read", &self.path, e))
-    }
-}
-
-impl SnapshotSource for FileSource {
-    fn name(&self) -> String {
-        self.path.display().to_string()
-    }
-
-    async fn len(&self) -> Result<u64> {
-        self.with(|file| file.seek(SeekFrom::End(0)))
-    }
-
-    async fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
-        self.with(|file| {
-            file.seek(SeekFrom::Start(offset))?;
-            let mut bytes = Vec::new();
-            file.take(len as u64).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        })
-    }
-}
-
 impl<S: Storage> Db<S> {
     /// Writes the whole database to the new file `path`, as one snapshot, and reads it back. Writers and readers go on
-    /// meanwhile. The file is there only when it is complete and durable.
+    /// meanwhile. The file is there only when it is complete and durable. That of an encrypted database is encrypted, and the key
+    /// of that time opens it.
     ///
     /// # Errors
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when there is something at `path` already,
-    /// [`Unsupported`](ErrorKind::Unsupported) when the database is encrypted, which the file would not be; otherwise when the
-    /// database cannot be read or the file not be written.
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when there is something at `path` already, and when the database cannot
+    /// be read or the file not be written.
     pub fn export_snapshot(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        if is_encrypted(&*self.0.core().storage) {
-            let message = "a snapshot file would not be encrypted, as this database is; make a backup";
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        }
         if fs::symlink_metadata(path).is_ok() {
             return Err(taken(path));
         }
@@ -94,29 +51,59 @@ impl<S: Storage> Db<S> {
     fn write_snapshot(&self, part: &Path) -> Result<()> {
         let mut export = block_on(self.0.export_as(Caller::Blocking))?;
         // What another export left here that was killed is no longer wanted.
-        let mut file = File::create(part).map_err(|e| failed("create", part, e))?;
-        while let Some(chunk) = block_on(export.next_chunk())? {
-            file.write_all(&chunk).map_err(|e| failed("write", part, e))?;
-        }
-        file.sync_all().map_err(|e| failed("sync", part, e))?;
+        let file = FileSource::create(part)?;
         let limits = Limits { max_value_bytes: usize::MAX, max_depth: usize::MAX };
-        let table = open_outside(FileSource::open(part)?, &limits)?;
-        if Some(table.summary()) == export.summary() {
-            return Ok(());
+        #[cfg(feature = "encryption")]
+        if let Some(sealer) = self.0.core().storage.sealer() {
+            let file = SealedSnapshot::create(file, &sealer)?;
+            while let Some(chunk) = block_on(export.next_chunk())? {
+                file.append(&chunk)?;
+            }
+            file.sync()?;
+            let copy = SealedSnapshot::open_own(FileSource::open(part)?, sealer.key_file(), &sealer)?;
+            return as_written(part, open_outside(copy, &limits)?.summary(), export.summary());
         }
-        let message = "the exported snapshot does not hold what was written to it; check the disk";
-        Err(Error::corrupt(part.display().to_string(), 0, message))
+        while let Some(chunk) = block_on(export.next_chunk())? {
+            file.append(&chunk)?;
+        }
+        file.sync()?;
+        as_written(part, open_outside(FileSource::open(part)?, &limits)?.summary(), export.summary())
     }
 
-    /// Replaces everything that the database holds by the contents of the snapshot file `path`, all or nothing.
+    /// Replaces everything that the database holds by the contents of the snapshot file `path`, all or nothing. An encrypted file is
+    /// taken by the database that it is of.
     ///
     /// # Errors
-    /// As for [`Db::import_snapshot`](crate::Db::import_snapshot).
+    /// As for [`Db::import_snapshot`](crate::Db::import_snapshot), and [`InvalidArgument`](ErrorKind::InvalidArgument) when the file is
+    /// encrypted and the database is not.
     pub fn import_snapshot(&self, path: impl AsRef<Path>) -> Result<()> {
         let source = FileSource::open(path.as_ref())?;
         let name = source.name();
+        #[cfg(feature = "encryption")]
+        if let Some(key_file) = key_file_of(&source)? {
+            let Some(sealer) = self.0.core().storage.sealer() else { return Err(needs_key(&name)) };
+            let source = SealedSnapshot::open_own(source, &key_file, &sealer)?;
+            return block_on(import::import(self.0.core(), Outside(source), &name));
+        }
         block_on(import::import(self.0.core(), Outside(source), &name))
     }
+}
+
+/// Refuses a file that does not read as it was written.
+fn as_written(file: &Path, found: Summary, written: Option<Summary>) -> Result<()> {
+    if Some(found) == written {
+        return Ok(());
+    }
+    let message = "the exported snapshot does not hold what was written to it; check the disk";
+    Err(Error::corrupt(file.display().to_string(), 0, message))
+}
+
+#[cfg(feature = "encryption")]
+fn needs_key(name: &str) -> Error {
+    let message = format!(
+        "{name} is encrypted; make a database of it with its key (`Db::restore_with_key`, `--key-file`)"
+    );
+    Error::new(ErrorKind::InvalidArgument, message)
 }
 
 /// Opens a snapshot file and reads all of it.
@@ -162,7 +149,22 @@ pub(super) fn restore_as(
         stage(places, dir, |staging| past.write(staging))?;
         return Ok(Restored { passed_over: past.passed_over });
     }
-    let source = Arc::new(FileSource::open(source)?);
+    let source = FileSource::open(source)?;
+    #[cfg(feature = "encryption")]
+    if let Some(key_file) = key_file_of(&source)? {
+        let Some(key) = places.key() else { return Err(needs_key(&source.name())) };
+        return restore_file(places, SealedSnapshot::open(source, key_file, key)?, dir, moment);
+    }
+    restore_file(places, source, dir, moment)
+}
+
+fn restore_file(
+    places: &impl Places,
+    source: impl SnapshotSource,
+    dir: &Path,
+    moment: Option<Moment>,
+) -> Result<Restored> {
+    let source = Arc::new(source);
     let table = open_outside(Arc::clone(&source), &Limits::default())?;
     let sequence = table.sequence();
     if moment.is_some_and(|moment| moment != Moment::Sequence(sequence)) {
@@ -196,14 +198,4 @@ fn build_in<P: Places>(
     closed?;
     // Opened as anyone would, and closed in order.
     Db::open_with(places.open(staging)?, Options::new())?.close()
-}
-
-#[cfg(feature = "encryption")]
-fn is_encrypted<S: Storage>(storage: &S) -> bool {
-    storage.sealer().is_some()
-}
-
-#[cfg(not(feature = "encryption"))]
-fn is_encrypted<S: Storage>(_storage: &S) -> bool {
-    false
 }

@@ -28,7 +28,7 @@ pub struct Export<S: Storage = PlatformStorage> {
 
 impl<S: Storage> Db<S> {
     /// The whole database as one snapshot file, in pieces. [`import_snapshot`](Self::import_snapshot) takes it, and it opens
-    /// in place as a part of a database. Writers and readers go on meanwhile.
+    /// in place as a part of a database. Writers and readers go on meanwhile. The pieces are plain, also where the storage encrypts.
     ///
     /// # Errors
     /// When what was written so far cannot be made durable.

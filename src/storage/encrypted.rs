@@ -114,6 +114,17 @@ impl<S: Storage> EncryptedStorage<S> {
         Ok(Self::new(inner, data, key_file))
     }
 
+    /// Opens what is in `inner` with a key file from elsewhere, which `from` has.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when the key is another one, [`Corrupt`](ErrorKind::Corrupt) when the key
+    /// file is damaged.
+    #[allow(dead_code)] // A browser has no such files.
+    pub(crate) fn with_key_file(inner: S, key_file: Vec<u8>, from: &str, key: &Key) -> Result<Self> {
+        let data = key::unwrap(&key_file, from, key)?;
+        Ok(Self::new(inner, data, key_file))
+    }
+
     fn new(inner: S, data: DataKey, key_file: Vec<u8>) -> Self {
         let sealing = Sealing::new(&data);
         let (key_file, random) = (Mutex::new(key_file), Options::new().environment);

@@ -31,6 +31,8 @@ mod pool;
 mod recovery;
 mod restoring;
 mod salvage;
+#[cfg(feature = "encryption")]
+mod sealed_snapshot;
 mod stress;
 mod submit;
 #[path = "../support/mod.rs"]

@@ -23,6 +23,11 @@ impl Sealer {
         Self { data, key_file }
     }
 
+    /// The key file that the user's key opens.
+    pub(crate) fn key_file(&self) -> &[u8] {
+        &self.key_file
+    }
+
     /// `inner`, with its files under the same key of the database. It gets no key file.
     pub(crate) fn seal<S: Storage>(&self, inner: S) -> EncryptedStorage<S> {
         EncryptedStorage::new(inner, self.data.clone(), Vec::new())
