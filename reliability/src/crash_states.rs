@@ -303,7 +303,7 @@ fn check_backup(root: &Path, ended: bool, unfinished: Unfinished) -> Result<()> 
     is_at(&db, LAST).context("the database")?;
     let restored = root.join("restored");
     match Db::restore(&backups, &restored) {
-        Ok(()) => {
+        Ok(_) => {
             let sequence = read(&restored)?;
             let least = if unfinished == Unfinished::Older && !ended { OLDER } else { LAST };
             ensure!(sequence >= least, "the backup ends at record {sequence}");

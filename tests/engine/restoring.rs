@@ -84,6 +84,11 @@ impl Place {
     }
 }
 
+/// How many lines are whole, the header's among them.
+fn lines(text: &[u8]) -> u64 {
+    text.split(|byte| *byte == b'\n').count() as u64 - 1
+}
+
 fn key(n: u64) -> String {
     (n % 7).to_string()
 }
@@ -103,8 +108,7 @@ fn a_damaged_snapshot_is_made_of_the_past() {
     }
     // And the log behind it is cut: a restore of the newest state must not give less than that.
     let (log, whole) = place.live("log");
-    let lines = |len: usize| whole[..len].iter().filter(|byte| **byte == b'\n').count() as u64;
-    for len in (0..whole.len()).step_by(40).filter(|len| lines(*len) <= ROUND) {
+    for len in (0..whole.len()).step_by(40).filter(|len| lines(&whole[..*len]) <= ROUND) {
         place.write(log, &whole[..len]);
         assert_eq!(place.restore(None).unwrap_err().kind(), ErrorKind::Corrupt, "cut to {len}");
     }
@@ -120,7 +124,7 @@ fn damage_behind_a_record_does_not_matter_to_it() {
         let mut damaged = sound.to_vec();
         damaged[at] ^= 0x20;
         place.write(name, &damaged);
-        let lines = sound[..at].iter().filter(|byte| **byte == b'\n').count() as u64;
+        let lines = lines(&sound[..at]);
         if lines > ROUND {
             // The seal behind the last record tells nothing that is needed.
             assert_eq!(place.restore(None).unwrap(), 0, "at {at}");
