@@ -120,6 +120,7 @@ pub(super) async fn replay<S: Storage>(
 ///
 /// # Errors
 /// [`Corrupt`](ErrorKind::Corrupt) for damage that no crash leaves, and failures of the storage.
+#[allow(dead_code)] // A browser restores nothing.
 pub(crate) async fn end_of_log<S: Storage>(storage: &S, files: &Files) -> Result<Option<u64>> {
     let Some(covered) = files.segments.first().and_then(|file| file.first.checked_sub(1)) else {
         return Ok(None);

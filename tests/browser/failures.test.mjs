@@ -131,6 +131,25 @@ describe('an opening that fails', () => {
   }
 });
 
+test('spare slots that are not there yet when a database is opened again end no worker', { timeout: PATIENCE }, async () => {
+  const page = await openTab(browser, server);
+  const errors = [];
+  page.on('pageerror', error => errors.push(error.message));
+  equal(await open(page, 'without spares', { storage: 'opfs' }), 'done');
+  equal(await put(page, 'a'), 'done');
+  await page.evaluate(() => db.close());
+  equal(await open(page, 'without spares', { storage: 'opfs' }), 'done');
+  const worker = page.workers().at(-1);
+  // They are made a second after the opening.
+  await page.waitForFunction(async () => {
+    const { filesOf } = await import('/tests/page/opfs.mjs');
+    return (await filesOf('without spares')).length > 6;
+  }, undefined, { timeout: PATIENCE / 2 });
+  equal(await put(page, 'b'), 'done');
+  same([errors, page.workers().at(-1) === worker], [[], true]);
+  await page.close();
+});
+
 describe('a full disk', () => {
   for (const storage of BOTH) {
     test(`refuses writes until the database is opened again, and reads go on, ${storage}`, { timeout: PATIENCE * 2 }, async t => {

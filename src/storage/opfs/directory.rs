@@ -160,22 +160,23 @@ impl Directory {
         Ok(entries(own).await?.iter().filter_map(|name| number(name)).collect())
     }
 
-    /// Asks for a slot's file in the directory, which is there. [`answer`](Self::answer) gives it.
-    pub(super) fn ask_for(&self, slot: u32) -> Result<Promise> {
+    /// Asks for a slot's file in the directory, which is there. [`answer`](Self::answer) gives it. A future and no promise, for
+    /// a refusal that comes before anyone waits for it would end the worker.
+    pub(super) fn ask_for(&self, slot: u32) -> Result<JsFuture> {
         let (own, name) = (self.own()?, file_name(slot));
-        Ok(if self.is_past.get() {
+        Ok(JsFuture::from(if self.is_past.get() {
             own.get_file_handle_with_options(&name, &creating())
         } else {
             own.get_file_handle(&name)
-        })
+        }))
     }
 
     /// A slot's file that was asked for. It is made if it is missing.
-    pub(super) async fn answer(&self, slot: u32, asked: Promise) -> Result<FileSystemFileHandle> {
-        let file = match JsFuture::from(asked).await {
+    pub(super) async fn answer(&self, slot: u32, asked: JsFuture) -> Result<FileSystemFileHandle> {
+        let file = match asked.await {
             Err(exception) if exception_name(&exception) == "NotFoundError" => {
                 self.pass_a_tear().await;
-                JsFuture::from(self.ask_for(slot)?).await
+                self.ask_for(slot)?.await
             }
             file => file,
         };
