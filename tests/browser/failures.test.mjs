@@ -141,10 +141,10 @@ test('spare slots that are not there yet when a database is opened again end no 
   equal(await open(page, 'without spares', { storage: 'opfs' }), 'done');
   const worker = page.workers().at(-1);
   // They are made a second after the opening.
-  await page.waitForFunction(async () => {
+  await page.evaluate(async () => {
     const { filesOf } = await import('/tests/page/opfs.mjs');
-    return (await filesOf('without spares')).length > 6;
-  }, undefined, { timeout: PATIENCE / 2 });
+    while ((await filesOf('without spares')).length < 7) await new Promise(resolve => { setTimeout(resolve, 50); });
+  });
   equal(await put(page, 'b'), 'done');
   same([errors, page.workers().at(-1) === worker], [[], true]);
   await page.close();
