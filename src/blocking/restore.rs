@@ -8,7 +8,7 @@ use crate::format::line::Header;
 use crate::format::segment::Chain;
 use crate::format::snapshot::{FOOTER_LEN, file_name};
 use crate::import::SnapshotSource;
-use crate::log::files::Files;
+use crate::log::files::{Files, read_header};
 use crate::log::replay::end_of_log;
 use crate::log::writer::LogWriter;
 use crate::options::Options;
@@ -84,7 +84,16 @@ pub(super) struct OpenedPast<S: Storage> {
 
 /// Whether that moment of a database is known for certain, though a plain opening is `refused`.
 fn is_known<S: Storage>(storage: &Arc<S>, past: &Past<S>, moment: Option<Moment>) -> Result<bool> {
+    let files = block_on(Files::list(&**storage))?;
+    // A segment that is missing, or cannot be told, may have given up what the archive still has.
+    let mut epochs_are_known = !files.segments.is_empty() && past.newest_epoch >= files.marked_epoch();
+    for generations in files.segments.chunk_by(|a, b| a.first == b.first) {
+        let newest = generations.first().map(|file| &file.name);
+        let header = newest.map_or(Ok(None), |name| block_on(read_header(&**storage, name)))?;
+        epochs_are_known &= header.is_some();
+    }
     match moment {
+        _ if !epochs_are_known => return Ok(false),
         // Its records are all there, whatever became of what followed.
         Some(Moment::Sequence(_)) => return Ok(true),
         // What followed begins later.
@@ -92,7 +101,6 @@ fn is_known<S: Storage>(storage: &Arc<S>, past: &Past<S>, moment: Option<Moment>
         _ => {}
     }
     // The log is whole by itself, and the past has what was before it.
-    let files = block_on(Files::list(&**storage))?;
     let end = block_on(end_of_log(&**storage, &files))?;
     Ok(end == Some(past.last))
 }

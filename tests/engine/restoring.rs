@@ -2,7 +2,7 @@
 //! that keeps its past is damaged in turn.
 
 use pumice::blocking::Db;
-use pumice::{ErrorKind, Moment, Result, Retention};
+use pumice::{ErrorKind, Moment, Options, Result, Retention, SyncDiskStorage};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -131,6 +131,14 @@ fn damage_behind_a_record_does_not_matter_to_it() {
             continue;
         }
         assert_eq!(place.restore(None).unwrap_err().kind(), ErrorKind::Corrupt, "at {at}");
+        if lines == 0 {
+            // Without its header nobody knows what it may have given up of the archive.
+            for sequence in [1, ROUND, ROUND * 2, LAST] {
+                let refused = place.restore(Some(sequence)).unwrap_err();
+                assert_eq!(refused.kind(), ErrorKind::Corrupt, "{sequence} at {at}");
+            }
+            continue;
+        }
         for sequence in [1, ROUND, ROUND * 2 - 1, ROUND * 2] {
             place.restore(Some(sequence)).unwrap();
         }
@@ -144,6 +152,69 @@ fn damage_behind_a_record_does_not_matter_to_it() {
             }
         }
     }
+}
+
+/// A repair gives up a damaged snapshot and the log behind it, of which the archive still has a part.
+#[test]
+fn what_a_repair_gave_up_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = folder.path().join("app");
+    let files = |ending: &str| -> Vec<PathBuf> {
+        let paths = fs::read_dir(&app).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|e| e == ending)).collect()
+    };
+    let open = |compact_at| {
+        let storage = SyncDiskStorage::open(&app).unwrap();
+        Db::open_with(storage, Options::new().compact_at(compact_at)).unwrap()
+    };
+    let put = |db: &Db<SyncDiskStorage>, n: u64, value: &str| {
+        let document = format!("{value} {}", "x".repeat(500));
+        assert_eq!(db.collection("c").put(&n.to_string(), &document).unwrap(), n);
+    };
+    let db = open(None);
+    db.set_retention(Some(Retention::new())).unwrap();
+    (1..=400).for_each(|n| put(&db, n, "kept"));
+    db.compact().unwrap();
+    db.close().unwrap();
+    let db = open(Some(4000));
+    let mut last = 400;
+    while files("snapshot").len() < 2 {
+        last += 1;
+        put(&db, last, "given up");
+    }
+    db.close().unwrap();
+    let mut snapshots = files("snapshot");
+    snapshots.sort_by_key(|path| fs::metadata(path).unwrap().len());
+    let mut bytes = fs::read(&snapshots[0]).unwrap();
+    bytes[200] ^= 1;
+    fs::write(&snapshots[0], bytes).unwrap();
+    assert_eq!(Db::repair_to_point_in_time(&app).unwrap().kept, 400);
+    let db = open(None);
+    (401..=405).for_each(|n| put(&db, n, "new"));
+    db.close().unwrap();
+
+    let at = |sequence: u64| -> Result<Option<String>> {
+        let to = folder.path().join("restored");
+        Db::restore_at(&app, &to, Moment::Sequence(sequence))?;
+        let db = Db::open(&to)?;
+        let found = db.collection("c").get::<String>(&sequence.to_string())?;
+        db.close()?;
+        fs::remove_dir_all(&to).unwrap();
+        Ok(found.and_then(|text| text.split(" x").next().map(str::to_owned)))
+    };
+    assert_eq!(at(400).unwrap().as_deref(), Some("kept"));
+    assert_eq!(at(403).unwrap().as_deref(), Some("new"));
+    // Nor where the segment that tells of it is ruined, or gone.
+    let [log] = &files("log")[..] else { panic!("one segment") };
+    let sound = fs::read(log).unwrap();
+    for byte in (0..300).step_by(7) {
+        let mut damaged = sound.clone();
+        damaged[byte] ^= 4;
+        fs::write(log, damaged).unwrap();
+        assert_eq!(at(403).unwrap_err().kind(), ErrorKind::Corrupt, "at {byte}");
+    }
+    fs::remove_file(log).unwrap();
+    assert_eq!(at(403).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
 #[test]
