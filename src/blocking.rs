@@ -35,9 +35,6 @@ pub(crate) mod places;
 mod repair;
 #[path = "blocking/restore.rs"]
 mod restore;
-#[cfg(feature = "encryption")]
-#[path = "blocking/sealed_snapshot.rs"]
-mod sealed_snapshot;
 #[path = "blocking/snapshot_file.rs"]
 mod snapshot_file;
 #[path = "blocking/staging.rs"]

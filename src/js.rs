@@ -8,6 +8,12 @@
 
 #[path = "js/convert.rs"]
 mod convert;
+#[cfg(feature = "encryption")]
+#[path = "js/encryption.rs"]
+mod encryption;
+#[cfg(not(feature = "encryption"))]
+#[path = "js/no_encryption.rs"]
+mod encryption;
 #[path = "js/feed.rs"]
 mod feed;
 #[path = "js/files.rs"]
@@ -25,7 +31,10 @@ use crate::db::Db;
 use crate::options::Options;
 use crate::storage::browser::{self, BrowserStorage, Kind, Wanted};
 use convert::{Answer, number, settle, thrown, whole};
+use encryption::Key;
 use js_sys::Array;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
@@ -46,18 +55,22 @@ const FEED_GRACE: Duration = Duration::from_secs(60);
 #[wasm_bindgen]
 pub struct Engine {
     db: Db<BrowserStorage>,
+    /// What opened it, if it is encrypted.
+    key: Rc<RefCell<Option<Key>>>,
     storage: Kind,
     evicted: bool,
 }
 
 #[wasm_bindgen]
 impl Engine {
-    /// Opens the database `name`, or makes it.
+    /// Opens the database `name`, or makes it. With a `key` or a `passphrase` everything in it is encrypted.
     pub async fn open(
         name: String,
         storage: String,
         durability: String,
         flush_interval: f64,
+        key: Option<Vec<u8>>,
+        passphrase: Option<String>,
     ) -> std::result::Result<Engine, JsValue> {
         // A panic ends the instance by an exception that says where; without this it would be a bare trap.
         std::panic::set_hook(Box::new(|panic| wasm_bindgen::throw_str(&panic.to_string())));
@@ -73,12 +86,15 @@ impl Engine {
             "memory" => Wanted::Memory,
             _ => Wanted::Auto,
         };
+        let key = encryption::key_of(key, passphrase).map_err(|error| thrown(&error))?;
         let opened = browser::open(&name, wanted, PATIENCE).await.map_err(|error| thrown(&error))?;
-        let (storage, evicted) = (opened.storage.kind(), opened.evicted);
-        let db = Db::open_with(opened.storage, options).await.map_err(|error| thrown(&error))?;
+        let (kind, evicted) = (opened.storage.kind(), opened.evicted);
+        let storage =
+            encryption::applied(opened.storage, key.as_ref()).await.map_err(|error| thrown(&error))?;
+        let db = Db::open_with(storage, options).await.map_err(|error| thrown(&error))?;
         let opened = Arc::clone(&db.core().storage);
         wasm_bindgen_futures::spawn_local(async move { opened.settle(REST).await });
-        Ok(Engine { db, storage, evicted })
+        Ok(Engine { db, key: Rc::new(RefCell::new(key)), storage: kind, evicted })
     }
 
     /// Where the database lies.
@@ -116,6 +132,18 @@ impl Engine {
     #[wasm_bindgen(getter)]
     pub fn durable(&self) -> f64 {
         number(self.db.durable())
+    }
+
+    /// Has another key open the database from now on, and no other.
+    #[wasm_bindgen(js_name = changeKey, unchecked_return_type = "Settled<undefined>")]
+    pub fn change_key(&self, key: Option<Vec<u8>>, passphrase: Option<String>) -> Answer {
+        let (db, place) = (self.db.clone(), Rc::clone(&self.key));
+        settle(async move {
+            let key = encryption::key_of(key, passphrase)?;
+            encryption::change_key(&db.core().storage, key.as_ref()).await?;
+            place.replace(key);
+            Ok(JsValue::UNDEFINED)
+        })
     }
 
     /// Makes everything durable and lets the files go.

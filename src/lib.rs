@@ -36,6 +36,9 @@ mod import;
 mod log;
 mod options;
 mod record;
+// Someone must write such files: a native build or a page.
+#[cfg(all(feature = "encryption", any(feature = "js", not(target_family = "wasm"))))]
+mod sealed_snapshot;
 mod snapshot;
 mod sorted_map;
 mod state;

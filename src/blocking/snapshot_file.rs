@@ -49,6 +49,17 @@ impl FileSource {
     }
 }
 
+#[cfg(feature = "encryption")]
+impl crate::sealed_snapshot::Medium for FileSource {
+    fn append(&self, bytes: &[u8]) -> Result<()> {
+        self.append(bytes)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.sync()
+    }
+}
+
 impl SnapshotSource for FileSource {
     fn name(&self) -> String {
         self.path.display().to_string()

@@ -3,14 +3,14 @@
 use super::Db;
 use super::places::{Places, Plain};
 use super::restore::{OpenedPast, restore};
-#[cfg(feature = "encryption")]
-use super::sealed_snapshot::{SealedSnapshot, key_file_of};
 use super::snapshot_file::FileSource;
 use super::staging::{beside, check_free, publish, staged, taken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::{self, Outside, SnapshotSource, open_verified};
 use crate::log::group_commit::Caller;
 use crate::options::{Limits, Options};
+#[cfg(feature = "encryption")]
+use crate::sealed_snapshot::{SealedSnapshot, key_file_of};
 use crate::snapshot::{Summary, Table};
 use crate::storage::platform::block_on;
 use crate::storage::{Moment, Storage, SyncDiskStorage};
@@ -55,12 +55,13 @@ impl<S: Storage> Db<S> {
         let limits = Limits { max_value_bytes: usize::MAX, max_depth: usize::MAX };
         #[cfg(feature = "encryption")]
         if let Some(sealer) = self.0.core().storage.sealer() {
-            let file = SealedSnapshot::create(file, &sealer)?;
+            let file = block_on(SealedSnapshot::create(file, &sealer))?;
             while let Some(chunk) = block_on(export.next_chunk())? {
-                file.append(&chunk)?;
+                block_on(file.append(&chunk))?;
             }
-            file.sync()?;
-            let copy = SealedSnapshot::open_own(FileSource::open(part)?, sealer.key_file(), &sealer)?;
+            block_on(file.sync())?;
+            let copy = SealedSnapshot::open_own(FileSource::open(part)?, sealer.key_file(), &sealer);
+            let copy = block_on(copy)?;
             return as_written(part, open_outside(copy, &limits)?.summary(), export.summary());
         }
         while let Some(chunk) = block_on(export.next_chunk())? {
@@ -80,9 +81,9 @@ impl<S: Storage> Db<S> {
         let source = FileSource::open(path.as_ref())?;
         let name = source.name();
         #[cfg(feature = "encryption")]
-        if let Some(key_file) = key_file_of(&source)? {
+        if let Some(key_file) = block_on(key_file_of(&source))? {
             let Some(sealer) = self.0.core().storage.sealer() else { return Err(needs_key(&name)) };
-            let source = SealedSnapshot::open_own(source, &key_file, &sealer)?;
+            let source = block_on(SealedSnapshot::open_own(source, &key_file, &sealer))?;
             return block_on(import::import(self.0.core(), Outside(source), &name));
         }
         block_on(import::import(self.0.core(), Outside(source), &name))
@@ -151,9 +152,10 @@ pub(super) fn restore_as(
     }
     let source = FileSource::open(source)?;
     #[cfg(feature = "encryption")]
-    if let Some(key_file) = key_file_of(&source)? {
+    if let Some(key_file) = block_on(key_file_of(&source))? {
         let Some(key) = places.key() else { return Err(needs_key(&source.name())) };
-        return restore_file(places, SealedSnapshot::open(source, key_file, key)?, dir, moment);
+        let source = block_on(SealedSnapshot::open(source, key_file, key))?;
+        return restore_file(places, source, dir, moment);
     }
     restore_file(places, source, dir, moment)
 }

@@ -3,6 +3,9 @@
 /// What every file of an encrypted database begins with.
 pub(crate) const MAGIC: &[u8; 19] = b"pumice encrypted 1\n";
 
+/// What a key file begins with, and so the snapshot file of an encrypted database, for there the key file stands first.
+pub(crate) const KEY_MAGIC: &[u8; 13] = b"{\"pumice_key\"";
+
 /// The name of a key file. The highest generation that is whole counts.
 #[cfg_attr(not(feature = "encryption"), allow(dead_code))] // Only what writes encrypted databases makes names.
 pub(crate) fn key_file_name(generation: u32) -> String {

@@ -2,6 +2,7 @@
 
 use crate::document::{check_collection, check_key, minify, split_sort_key};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::sealed::KEY_MAGIC;
 use crate::format::snapshot::HEADER_MAGIC;
 use crate::options::Limits;
 use crate::snapshot::{BlockCache, OpenOutcome, Table};
@@ -98,8 +99,11 @@ pub(crate) async fn open_verified<R: Storage>(
     limits: &Limits,
 ) -> Result<Arc<Table<R>>> {
     let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidArgument, format!("{name} {why}")));
-    let magic = source.read_at(name, 0, HEADER_MAGIC.len()).await?;
-    if magic != HEADER_MAGIC {
+    let beginning = source.read_at(name, 0, KEY_MAGIC.len()).await?;
+    if beginning == KEY_MAGIC {
+        return refuse("is encrypted; only a database under the same key takes it");
+    }
+    if !beginning.starts_with(HEADER_MAGIC) {
         return refuse("is no snapshot of Pumice");
     }
     let cache = Arc::new(BlockCache::new(1 << 20));

@@ -8,10 +8,11 @@ import { PumiceError } from './errors.js';
 import type { Feeds } from './feeds.js';
 import { checkDurability } from './options.js';
 import type { RangeMessage, StatsMessage, StatusMessage } from './protocol.js';
+import { checkEncryption } from './secret.js';
 import type { Tab } from './tab.js';
 import { checkCollection } from './text.js';
 import type {
-  Batch, Change, Collection, Database, Durability, Json, Stats, Status, WriteOptions,
+  Batch, Change, Collection, Database, Durability, Encryption, Json, Stats, Status, WriteOptions,
 } from './types.js';
 
 /** What a handle's collections and iterations share with it. */
@@ -90,6 +91,11 @@ export class DatabaseHandle implements Database, Source, ChangeSource {
     if (!(file instanceof Blob)) throw new PumiceError('invalid-argument', 'a snapshot must be a Blob');
     // Done twice it would undo what was written since: so it is not asked again.
     await this.calls().ask({ op: 'import', file }, 'once');
+  }
+
+  async changeKey(encryption: Encryption): Promise<void> {
+    this.calls();
+    await this.tab.changeKey(checkEncryption(encryption));
   }
 
   changes(options?: { after?: number; signal?: AbortSignal }): AsyncIterable<Change> {

@@ -36,6 +36,10 @@ export class PumiceError extends Error {
   }
 }
 
+/** Refuses a key that is not the one that `somebody` has opened the database with. */
+export const otherKey = (somebody: string): PumiceError =>
+  new PumiceError('invalid-argument', `${somebody} has this database open with another key, or with none`);
+
 /** An error that the worker told. */
 export const told = ({ code, message }: ErrorMessage): PumiceError =>
   new PumiceError(CODES.has(code) ? code as ErrorCode : 'io', message);

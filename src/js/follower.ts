@@ -12,6 +12,8 @@ export interface FollowerEvents {
   replies: (message: Replies) => void;
   /** A tab tried to lead and could not open the database. */
   failed: (error: PumiceError) => void;
+  /** The leader's database has another key than this tab, or none. */
+  refused: (error: PumiceError) => void;
   /** Someone looks for the leader. */
   asked: () => void;
   /** Nobody gave a sign of life for long, though this tab looks for a leader. */
@@ -35,7 +37,10 @@ export class Follower {
   private signAt = 0;
   private readonly watchers = new Set<() => void>();
 
-  constructor(name: string, private readonly client: string, private readonly events: FollowerEvents) {
+  constructor(
+    name: string, private readonly client: string, private readonly proof: () => string | undefined,
+    private readonly events: FollowerEvents,
+  ) {
     this.square = new BroadcastChannel(lockName(name));
     this.square.onmessage = ({ data }: MessageEvent<Discovery>) => this.overhear(data);
     this.own = new BroadcastChannel(clientName(name, client));
@@ -105,7 +110,7 @@ export class Follower {
   }
 
   private shout(): void {
-    this.say({ type: 'hello', protocol: PROTOCOL, client: this.client });
+    this.say({ type: 'hello', protocol: PROTOCOL, client: this.client, proof: this.proof() });
     // The answer comes on this tab's own channel, and only once the worker has joined it.
     if (this.term !== undefined) this.link(this.term).send({
       type: 'requests', term: this.term, client: this.client, calls: [{ id: 0, op: 'ping' }],
@@ -121,6 +126,7 @@ export class Follower {
       case 'hello': return this.events.asked();
       case 'opening': return this.understood(message.protocol) ? this.sign() : undefined;
       case 'leader': return this.understood(message.protocol) ? this.hear(message.term) : undefined;
+      case 'refused': return message.client === this.client ? this.events.refused(told(message.error)) : undefined;
       case 'leaving': return message.term === this.term ? this.lose(true) : undefined;
       case 'failed': {
         this.sign();

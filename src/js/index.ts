@@ -9,7 +9,7 @@ import type { Database, OpenOptions } from './types.js';
 
 export { PumiceError, type ErrorCode } from './errors.js';
 export type {
-  Batch, Change, Collection, Database, Durability, Json, OpenOptions, Range, Stats, Status, StorageKind, WriteOptions,
+  Batch, Change, Collection, Database, Durability, Encryption, Json, OpenOptions, Range, Stats, Status, StorageKind, WriteOptions,
 } from './types.js';
 
 /** Opens (or creates) the database `name`: 1 to 100 characters without separators and control characters, not `.` or

@@ -1,10 +1,11 @@
 /** Opening: one tab for each name in a page, shared by all its handles. */
 
 import { DatabaseHandle } from './database.js';
-import { PumiceError } from './errors.js';
+import { otherKey, PumiceError } from './errors.js';
 import type { Launch, Places } from './launch.js';
 import { PageLife } from './lifecycle.js';
 import { type CheckedOptions, checkOptions } from './options.js';
+import { type Keyed, keyedBy } from './secret.js';
 import { Tab } from './tab.js';
 import { checkDatabase } from './text.js';
 import type { Database, OpenOptions } from './types.js';
@@ -26,8 +27,10 @@ export const openWith = async (launch: Launch, name: string, options?: OpenOptio
   const checked = checkOptions(options);
   checkDatabase(name);
   requireBrowser();
+  const keyed = checked.encryption && await keyedBy(checked.encryption, name);
   await closed(name);
-  const shared = tabs.get(name) ?? share(launch, name, checked);
+  const shared = tabs.get(name) ?? share(launch, name, checked, keyed);
+  if (shared.tab.proof !== keyed?.proof) throw otherKey('this page');
   shared.handles++;
   try {
     await shared.opened;
@@ -52,8 +55,8 @@ const closed = async (name: string): Promise<void> => {
   for (let closing; (closing = tabs.get(name)?.closing) !== undefined;) await closing;
 };
 
-const share = (launch: Launch, name: string, options: CheckedOptions): Shared => {
-  const tab = new Tab(name, launch, options, () => life.watchLeaving());
+const share = (launch: Launch, name: string, options: CheckedOptions, keyed: Keyed | undefined): Shared => {
+  const tab = new Tab(name, launch, options, keyed, () => life.watchLeaving());
   const life = new PageLife(tab);
   const opened = tab.open();
   opened.catch(() => life.end());

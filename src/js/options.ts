@@ -3,9 +3,10 @@
 import { PumiceError } from './errors.js';
 import type { Places } from './launch.js';
 import type { EngineOptions } from './protocol.js';
-import type { Durability } from './types.js';
+import { checkEncryption } from './secret.js';
+import type { Durability, Encryption } from './types.js';
 
-export interface CheckedOptions { engine: EngineOptions; places: Places; persist: boolean }
+export interface CheckedOptions { engine: EngineOptions; places: Places; persist: boolean; encryption: Encryption | undefined }
 
 const STORAGES = ['auto', 'opfs', 'indexeddb', 'memory'] as const;
 /** What a timer can wait, in ms. */
@@ -16,7 +17,7 @@ export interface CheckedChanges { after: number | undefined; signal: AbortSignal
 
 export const checkOptions = (options: unknown): CheckedOptions => {
   const given = object(options, 'the options');
-  const { storage = 'auto', durability = 'disk', flushInterval = 50, persist = true, workerUrl, wasmUrl } = given;
+  const { storage = 'auto', durability = 'disk', flushInterval = 50, persist = true, workerUrl, wasmUrl, encryption } = given;
   if (typeof flushInterval !== 'number' || !(flushInterval >= 0 && flushInterval <= LONGEST_INTERVAL)) {
     throw invalid(`\`flushInterval\` must be a number of milliseconds from 0 to ${LONGEST_INTERVAL}`);
   }
@@ -27,8 +28,11 @@ export const checkOptions = (options: unknown): CheckedOptions => {
       durability: oneOf(durability, DURABILITIES, 'durability'),
       flushInterval,
     },
-    places: { workerUrl: url(workerUrl, 'workerUrl'), wasmUrl: url(wasmUrl, 'wasmUrl') },
+    places: {
+      workerUrl: url(workerUrl, 'workerUrl'), wasmUrl: url(wasmUrl, 'wasmUrl'), isEncrypted: encryption !== undefined,
+    },
     persist,
+    encryption: encryption === undefined ? undefined : checkEncryption(encryption),
   };
 };
 

@@ -23,11 +23,13 @@ export const workerLock = (database: string, term: string): string => `pumice:${
 /** On the channel `lockName(database)`. */
 export type Discovery =
   /** A tab looks for the leader. It repeats this, and a `ping` on its own channel, until the first reply comes there; so no
-   *  message is lost for coming before the worker has joined the channel. */
-  | { type: 'hello'; protocol: number; client: string }
+   *  message is lost for coming before the worker has joined the channel. `proof` is that of the tab's key, if it has one. */
+  | { type: 'hello'; protocol: number; client: string; proof: string | undefined }
   /** The worker is ready; said once unasked, and again to everyone who says hello. To a tab of another `protocol` too, which
    *  then knows that it cannot take part (code 'version'): the worker does not join its channel. */
   | { type: 'leader'; protocol: number; version: string; term: string }
+  /** The worker's answer to a hello whose proof is not that of the database's key. */
+  | { type: 'refused'; client: string; error: ErrorMessage }
   /** Said by the leader's page while its worker starts, to everyone who says hello: wait on, the files may take their time. */
   | { type: 'opening'; protocol: number; term: string }
   /** Said by the leader's page: its worker could not open the database. Whoever waits is told, and the lock is let go. */
@@ -48,7 +50,12 @@ export interface Start {
   client: string;
   wasm: Wasm;
   options: EngineOptions;
+  secret: Secret | undefined;
+  proof: string | undefined;
 }
+
+/** What opens an encrypted database: 32 bytes, or a passphrase. */
+export interface Secret { key?: Uint8Array<ArrayBuffer>; passphrase?: string }
 
 export interface EngineOptions {
   storage: 'auto' | 'opfs' | 'indexeddb' | 'memory';
@@ -119,6 +126,8 @@ export type Call = { id: number } & (
   | { op: 'log'; bytes: number }
   | { op: 'export' }
   | { op: 'import'; file: Blob }
+  /** From now on this opens the database, and nothing else. */
+  | { op: 'changeKey'; secret: Secret; proof: string }
   /** Begins a feed of durable changes after the sequence number `after` (null: from now on). Answered with that number. */
   | { op: 'feed'; feed: number; after: number | null; collection?: string }
   /** The tab has everything of the feed up to `through`: the log before it may go, and more may be sent. */

@@ -10,7 +10,9 @@ import { Follower } from './follower.js';
 import type { Launch } from './launch.js';
 import type { CheckedOptions } from './options.js';
 import { clientName, PROTOCOL, type Replies } from './protocol.js';
+import { type Keyed, keyedBy } from './secret.js';
 import { Subscriptions } from './subscriptions.js';
+import type { Encryption } from './types.js';
 import { WorkerHost } from './worker-host.js';
 
 /** An open that finds neither files nor leader gives up after this, in ms. */
@@ -49,7 +51,7 @@ export class Tab {
   /** `buffered` is told when there is something that leaving the page could cost. */
   constructor(
     private readonly name: string, private readonly launch: Launch, private readonly options: CheckedOptions,
-    buffered: () => void,
+    private keyed: Keyed | undefined, buffered: () => void,
   ) {
     this.calls = new Calls(this.client, () => this.mute(), buffered);
     this.feeds = new Feeds(this.calls);
@@ -59,6 +61,11 @@ export class Tab {
       stolen: () => this.follow(),
       refused: cause => this.failed(wrapped('unsupported', 'this page gets no Web Locks', cause)),
     });
+  }
+
+  /** That of the key, if the database has one. */
+  get proof(): string | undefined {
+    return this.keyed?.proof;
   }
 
   get isLeader(): boolean {
@@ -108,7 +115,7 @@ export class Tab {
     const locked = new Promise<void>((resolve, reject) => {
       navigator.locks.request(clientName(this.name, this.client), () => { resolve(); return released; }).catch(reject);
     });
-    this.follower = new Follower(this.name, this.client, {
+    this.follower = new Follower(this.name, this.client, () => this.proof, {
       reached: link => {
         this.calls.attach(link);
         this.connected();
@@ -116,6 +123,7 @@ export class Tab {
       lost: quietly => this.calls.detach(quietly),
       replies: message => this.receive(message),
       failed: error => this.otherFailed(error),
+      refused: error => this.refused(error),
       asked: () => {
         if (!this.leads || this.host?.started === true) return;
         this.follower?.say({ type: 'opening', protocol: PROTOCOL, term: this.term });
@@ -166,6 +174,7 @@ export class Tab {
   private launchWorker(): WorkerHost {
     const host: WorkerHost = new WorkerHost(this.launch, {
       name: this.name, term: randomId(), client: this.client, places: this.options.places, options: this.options.engine,
+      keyed: this.keyed,
     }, {
       started: () => {
         this.retry = FIRST_RETRY;
@@ -212,12 +221,25 @@ export class Tab {
     this.retry = Math.min(this.retry * 2, LONGEST_RETRY);
   }
 
-  /** Another tab cannot lead. What is wrong with its way to the worker need not be wrong with this one's. */
+  /** Another tab cannot lead. What is wrong with its way to the worker, or with its key, need not be wrong with this one's. */
   private otherFailed(error: PumiceError): void {
     this.calls.failure = error;
-    if (error.code === 'io') return;
+    if (error.code !== 'io' && error.code !== 'invalid-argument') this.refused(error);
+  }
+
+  private refused(error: PumiceError): void {
+    this.calls.failure = error;
     if (this.opening !== undefined) this.opened(error);
     else if (isLasting(error)) this.calls.failAll(error);
+  }
+
+  /** Has another key open the database. Other tabs go on until they would have to lead. */
+  async changeKey(encryption: Encryption): Promise<void> {
+    if (this.keyed === undefined) throw new PumiceError('invalid-argument', 'the database is not encrypted, so it has no key');
+    const keyed = await keyedBy(encryption, this.name);
+    // Done twice it would undo another change: so it is not asked again.
+    await this.calls.ask({ op: 'changeKey', ...keyed }, 'once');
+    this.keyed = keyed;
   }
 
   private stepDown(): void {
@@ -319,7 +341,7 @@ export class Tab {
 
 /** What no other tab and no waiting helps against. */
 const isLasting = ({ code }: PumiceError): boolean =>
-  code === 'corrupt' || code === 'version' || code === 'unsupported';
+  code === 'corrupt' || code === 'version' || code === 'unsupported' || code === 'invalid-argument';
 
 const randomId = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(12)), byte => byte.toString(16).padStart(2, '0')).join('');

@@ -2,7 +2,9 @@
 
 use super::Engine;
 use super::convert::{Answer, settle};
+use super::encryption::{self, Seal};
 use crate::db::Export;
+use crate::error::Result;
 use crate::import::SnapshotSource;
 use crate::storage::browser::BrowserStorage;
 use crate::storage::browser::blob::BlobSource;
@@ -16,7 +18,23 @@ use web_sys::Blob;
 #[wasm_bindgen]
 pub struct Exporter {
     /// Away while a call is running; begun by the first one.
-    export: Rc<RefCell<Option<Export<BrowserStorage>>>>,
+    pieces: Rc<RefCell<Option<Pieces>>>,
+}
+
+/// The bytes of the file, one piece after the other.
+struct Pieces {
+    export: Export<BrowserStorage>,
+    /// Where the database is encrypted, so is the file.
+    seal: Option<Seal>,
+}
+
+impl Pieces {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        match (self.export.next_chunk().await?, &self.seal) {
+            (Some(piece), Some(seal)) => seal.sealed(&piece).await.map(Some),
+            (piece, _) => Ok(piece),
+        }
+    }
 }
 
 #[wasm_bindgen]
@@ -27,18 +45,21 @@ impl Engine {
         let db = self.db.clone();
         settle(async move {
             let export = db.export_snapshot().await?;
-            Ok(Exporter { export: Rc::new(RefCell::new(Some(export))) })
+            let seal = Seal::of(&db.core().storage).await?;
+            Ok(Exporter { pieces: Rc::new(RefCell::new(Some(Pieces { export, seal }))) })
         })
     }
 
     /// Replaces everything by the contents of a snapshot file, once it is verified.
     #[wasm_bindgen(unchecked_return_type = "Settled<undefined>")]
     pub fn import(&self, file: Blob) -> Answer {
-        let db = self.db.clone();
-        let source = BlobSource::new(file);
-        let name = source.name();
-        let source = BrowserStorage::outside(source);
-        settle(async move { db.import_from(source, name).await.map(|()| JsValue::UNDEFINED) })
+        let (db, key) = (self.db.clone(), self.key.borrow().clone());
+        settle(async move {
+            let source = BlobSource::new(file);
+            let name = source.name();
+            let source = encryption::outside(source, &db.core().storage, key).await?;
+            db.import_from(source, name).await.map(|()| JsValue::UNDEFINED)
+        })
     }
 }
 
@@ -47,12 +68,12 @@ impl Exporter {
     /// The next bytes of the file; nothing behind the last ones. One call at a time.
     #[wasm_bindgen(unchecked_return_type = "Settled<Uint8Array | undefined>")]
     pub fn next(&self) -> Answer {
-        let place = Rc::clone(&self.export);
+        let place = Rc::clone(&self.pieces);
         settle(async move {
-            let Some(mut export) = place.take() else { return Ok(JsValue::UNDEFINED) };
-            let Some(chunk) = export.next_chunk().await? else { return Ok(JsValue::UNDEFINED) };
-            place.replace(Some(export));
-            Ok(Uint8Array::from(&*chunk).into())
+            let Some(mut pieces) = place.take() else { return Ok(JsValue::UNDEFINED) };
+            let Some(piece) = pieces.next().await? else { return Ok(JsValue::UNDEFINED) };
+            place.replace(Some(pieces));
+            Ok(Uint8Array::from(&*piece).into())
         })
     }
 }

@@ -29,9 +29,18 @@ export interface OpenOptions {
   workerUrl?: string | URL;
   /** Where `pumice_bg.wasm` is. */
   wasmUrl?: string | URL;
+  /** Encrypts everything that is stored. For a new database; one that is encrypted opens with its key alone, in every tab, and
+   *  without the key nothing of it can be had back. Loads a worker and a wasm of its own, `worker-encrypted.js` and
+   *  `pumice_encrypted_bg.wasm`, which `workerUrl` and `wasmUrl` then mean. */
+  encryption?: Encryption;
   /** Ask the browser not to evict this origin's data (`navigator.storage.persist`). Default true. */
   persist?: boolean;
 }
+
+/** What opens an encrypted database: 32 random bytes; a `CryptoKey`, which may be one that cannot be extracted (HKDF with the usage
+ *  `deriveBits`, or HMAC with `sign`; 32 bytes are derived from it); or a passphrase, of which Argon2id makes a key at each opening,
+ *  in some tenths of a second and 64 MiB. */
+export type Encryption = { key: CryptoKey | Uint8Array } | { passphrase: string };
 
 /** An open database. Two opens of one name in a page share everything but the durability of their writes and
  *  `close`. */
@@ -53,12 +62,17 @@ export interface Database {
   status(): Promise<Status>;
   /** The last lines of the log as they stand, `bytes` of them at most (default 64 KiB): JSON, one record a line. */
   log(bytes?: number): Promise<string>;
-  /** The whole database as one snapshot file, which the native library and command line open too. */
+  /** The whole database as one snapshot file, which the native library and command line open too. That of an encrypted database is
+   *  encrypted, and its key opens it. */
   exportSnapshot(): Promise<Blob>;
   /** Replaces the whole contents by a snapshot file's, all or nothing, after verifying it. `invalid-argument` when
-   *  it is no snapshot, `corrupt` when damaged, `version` when newer than this code; `io` when the leader was lost
+   *  it is no snapshot, or an encrypted one whose key is another, `corrupt` when damaged, `version` when newer than this code; `io` when the leader was lost
    *  meanwhile: then look whether it was done. */
   importSnapshot(file: Blob): Promise<void>;
+  /** Has another key or passphrase open the database from now on, without writing the rest anew. Killed in the midst of it, one of
+   *  the two does. Other tabs that have it open go on until one of them would have to lead, and must then be opened with the new
+   *  one. `invalid-argument` when the database is not encrypted. */
+  changeKey(encryption: Encryption): Promise<void>;
   /** Every durable change after the sequence number `after` (from now on if left out), in order, each once, whoever
    *  leads. Iterating rejects with `not-found` when the log no longer holds the change after `after`; it ends
    *  quietly when `signal` aborts, and rejects with `closed` when the database is closed. */

@@ -6,6 +6,7 @@ import type { Launch, Places, Wasm } from './launch.js';
 import {
   type EngineOptions, type FromWorker, type Replies, type Requests, type Start, type ToWorker, workerLock,
 } from './protocol.js';
+import type { Keyed } from './secret.js';
 
 export interface WorkerEvents {
   started: () => void;
@@ -16,7 +17,9 @@ export interface WorkerEvents {
   gone: (error: PumiceError) => void;
 }
 
-export interface WorkerStart { name: string; term: string; client: string; places: Places; options: EngineOptions }
+export interface WorkerStart {
+  name: string; term: string; client: string; places: Places; options: EngineOptions; keyed: Keyed | undefined;
+}
 
 /** The worker waits 20 s for files that are held; the rest is for reading the log. In ms. */
 const STARTING = 50_000;
@@ -51,8 +54,10 @@ export class WorkerHost implements Link {
   /** Has it open the database. */
   async begin(): Promise<void> {
     this.timer = setTimeout(() => this.gone(new PumiceError('timeout', 'the worker did not start in time')), STARTING);
-    const { name, term, client, options } = this.start;
-    const start: Start = { type: 'start', name, term, client, options, wasm: await this.wasm };
+    const { name, term, client, options, keyed } = this.start;
+    const start: Start = {
+      type: 'start', name, term, client, options, wasm: await this.wasm, secret: keyed?.secret, proof: keyed?.proof,
+    };
     if (this.isOver) return;
     this.isBegun = true;
     this.post(start);

@@ -32,10 +32,10 @@ globalThis.addEventListener?.('message', ({ data }: MessageEvent<ToWorker | Erra
 });
 
 const begin = async (start: Start): Promise<void> => {
-  const { name, term, client } = start;
+  const { name, term, client, proof } = start;
   try {
     const [engine] = await Promise.all([openEngine(start), holdLock(workerLock(name, term))]);
-    service = new Service(engine, name, term, client, new BroadcastChannel(lockName(name)));
+    service = new Service(engine, name, term, client, proof, new BroadcastChannel(lockName(name)));
   } catch (error) {
     post({ type: 'failed', term, error: messageOf(error) });
     close();

@@ -62,7 +62,7 @@ pub(crate) struct Files {
 
 /// Refuses an encrypted database without its key, of which nothing can be read and everything would look damaged.
 pub(super) fn encrypted() -> Error {
-    let message = "the database is encrypted; open it with its key (`--key-file`, or `EncryptedStorage`)";
+    let message = "the database is encrypted; open it with its key (`--key-file`, `EncryptedStorage`, or `encryption` in a page)";
     Error::new(ErrorKind::InvalidArgument, message)
 }
 

@@ -125,6 +125,12 @@ impl<S: Storage> EncryptedStorage<S> {
         Ok(Self::new(inner, data, key_file))
     }
 
+    /// The storage that everything is kept in.
+    #[allow(dead_code)] // Only a browser's has something to tell beside its files.
+    pub(crate) fn inner(&self) -> &S {
+        &self.inner
+    }
+
     fn new(inner: S, data: DataKey, key_file: Vec<u8>) -> Self {
         let sealing = Sealing::new(&data);
         let (key_file, random) = (Mutex::new(key_file), Options::new().environment);

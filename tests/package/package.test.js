@@ -14,6 +14,9 @@ import { launch, newPage } from './support/browser.js';
 import { pack, root } from './support/packed.js';
 import { serve } from './support/server.js';
 
+/** Has an application open an encrypted database, for which the bundler must find the other worker and the other wasm. */
+const ENCRYPTED = '?passphrase=correct%20horse';
+
 let packed;
 let browser;
 before(async () => {
@@ -24,7 +27,7 @@ after(() => browser?.close());
 test('the tarball has what the manifest promises and nothing else', () => {
   const shipped = packed.files.filter(path => !path.startsWith('types/'));
   assert.deepEqual(shipped, [
-    'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'index.js', 'inline.js', 'package.json', 'pumice_bg.wasm', 'react.js', 'worker.js',
+    'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'index.js', 'inline.js', 'package.json', 'pumice_bg.wasm', 'pumice_encrypted_bg.wasm', 'react.js', 'worker-encrypted.js', 'worker.js',
   ]);
   const types = packed.files.filter(path => path.startsWith('types/'));
   assert.ok(types.every(path => path.endsWith('.d.ts')), String(types));
@@ -46,6 +49,7 @@ describe('applications', { concurrency: true }, () => {
     const { url, stop } = await serve(dir);
     t.after(stop);
     await keepsNotes(`${url}/index.html`);
+    await keepsNotes(`${url}/index.html${ENCRYPTED}`);
     await keepsNotes(`${url}/inline.html`, 0);
   });
 
@@ -55,6 +59,7 @@ describe('applications', { concurrency: true }, () => {
     const { url, stop } = await serve(join(dir, 'dist'));
     t.after(stop);
     await keepsNotes(`${url}/`);
+    await keepsNotes(`${url}/${ENCRYPTED}`);
     await hooks(t, browser, `${url}/hooks.html`);
   });
 
@@ -67,6 +72,7 @@ describe('applications', { concurrency: true }, () => {
     assert.match(rendered, /<p>Loading<\/p>/, 'rendered on the server, the hooks are loading');
     assert.match(await (await fetch(`${url}/server`)).text(), /<output>unsupported<\/output>/);
     await keepsNotes(url);
+    await keepsNotes(`${url}/${ENCRYPTED}`);
   });
 });
 

@@ -23,7 +23,15 @@ const embedded = {
   },
 };
 
-const bundle = entries =>
+/** The worker with the other module of wasm, which has encryption. */
+const encrypted = {
+  name: 'encrypted',
+  setup(build) {
+    build.onResolve({ filter: /\/pumice\.js$/ }, () => ({ path: join(pkg, 'pumice_encrypted.js') }));
+  },
+};
+
+const bundle = (entries, { plugins = [], names = '[name]' } = {}) =>
   build({
     entryPoints: entries.map(name => join(source, `${name}.ts`)),
     outdir: pkg,
@@ -33,9 +41,11 @@ const bundle = entries =>
     target: 'es2022',
     external: ['react'],
     legalComments: 'none',
-    plugins: [embedded],
+    entryNames: names,
+    plugins: [...plugins, embedded],
     logLevel: 'warning',
   });
 
 await bundle(['index', 'worker', 'react']);
+await bundle(['worker'], { plugins: [encrypted], names: '[name]-encrypted' });
 await bundle(['inline']);

@@ -18,9 +18,11 @@ const sizes = async file => {
 const LOADED = ['index.js', 'worker.js', 'pumice_bg.wasm'];
 const loaded = await Promise.all(LOADED.map(sizes));
 const total = loaded.reduce((sum, size) => sum.map((bytes, i) => bytes + size[i]), [0, 0, 0]);
+const ENCRYPTED = ['worker-encrypted.js', 'pumice_encrypted_bg.wasm'];
 const rows = [
   ...LOADED.map((file, i) => [file, loaded[i]]),
   ['what open() loads', total],
+  ...await Promise.all(ENCRYPTED.map(async file => [file, await sizes(file)])),
   ['react.js, on top', await sizes('react.js')],
   ['inline.js, instead', await sizes('inline.js')],
 ];

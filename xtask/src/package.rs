@@ -43,7 +43,8 @@ pub fn run(sh: &Shell) -> Result<()> {
     if pkg.exists() {
         fs::remove_dir_all(&pkg)?;
     }
-    let limit = compile(sh, &modules, &pkg)?.to_string();
+    compile(sh, &modules, &pkg, "pumice_encrypted", "js,encryption")?;
+    let limit = compile(sh, &modules, &pkg, "pumice", "js")?.to_string();
     bundle(sh, &modules, &pkg)?;
     cmd!(sh, "node xtask/package/manifest.js {pkg}").run()?;
     Ok(cmd!(sh, "node xtask/package/sizes.js {pkg} {limit}").run()?)
@@ -60,15 +61,15 @@ const WITHOUT_MESSAGES: &str = "-Zunstable-options -Cpanic=immediate-abort -Zloc
 const SIMD: &str = "-Ctarget-feature=+simd128";
 
 /// How many kB, after brotli, `open` may load: what it does, and little more, to keep it from growing. The aim is 100.
-const LIMIT: u32 = 188;
+const LIMIT: u32 = 190;
 /// The same with the standard library as it comes.
-const LIMIT_WITH_LARGE_STD: u32 = 215;
+const LIMIT_WITH_LARGE_STD: u32 = 217;
 
-/// Returns the limit for what was compiled.
-fn compile(sh: &Shell, modules: &Path, pkg: &Path) -> Result<u32> {
-    let build =
-        cmd!(sh, "wasm-pack --log-level warn build --target web --profile wasm --no-opt --out-dir {pkg}");
-    let build = build.args(["--", "--features", "js"]);
+/// Makes `{name}.js` and `{name}_bg.wasm`, and returns the limit for what was compiled.
+fn compile(sh: &Shell, modules: &Path, pkg: &Path, name: &str, features: &str) -> Result<u32> {
+    let build = cmd!(sh, "wasm-pack --log-level warn build --target web --profile wasm --no-opt");
+    let build = build.args(["--out-dir".as_ref(), pkg.as_os_str()]);
+    let build = build.args(["--out-name", name, "--", "--features", features]);
     let limit = match setup::standard_library(sh) {
         Ok(()) => {
             build
@@ -84,12 +85,12 @@ fn compile(sh: &Shell, modules: &Path, pkg: &Path) -> Result<u32> {
             LIMIT_WITH_LARGE_STD
         }
     };
-    let wasm = pkg.join("pumice_bg.wasm");
+    let wasm = pkg.join(format!("{name}_bg.wasm"));
     let wasm_opt = modules.join(".bin/wasm-opt");
     cmd!(sh, "{wasm_opt} {WASM_PASSES...} {WASM_FEATURES...} {wasm} -o {wasm}").run().context(
         "wasm-opt refuses the module; if rustc emits a new feature, allow it in xtask/src/package.rs",
     )?;
-    cmd!(sh, "node xtask/package/names.js {pkg}").run()?;
+    cmd!(sh, "node xtask/package/names.js {pkg} {name}").run()?;
     Ok(limit)
 }
 

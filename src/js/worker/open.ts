@@ -18,5 +18,5 @@ export const loadWasm = async ({ module, wasm, wasmUrl }: Wasm): Promise<void> =
 export const openEngine = async (start: Start): Promise<Engine> => {
   await loadWasm(start.wasm);
   const { storage, durability, flushInterval } = start.options;
-  return Engine.open(start.name, storage, durability, flushInterval);
+  return Engine.open(start.name, storage, durability, flushInterval, start.secret?.key, start.secret?.passphrase);
 };

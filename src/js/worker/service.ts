@@ -4,6 +4,7 @@ import { type Engine, version } from '../../../pkg/pumice.js';
 import {
   clientName, type Discovery, type ErrorMessage, PROTOCOL, type Replies, type Requests, type Stop, type ToWorker,
 } from '../protocol.js';
+import { otherKey } from '../errors.js';
 import { failureOf, messageOf } from './failure.js';
 import { Outbox, post } from './outbox.js';
 import { recovered, Tab } from './tab.js';
@@ -19,6 +20,8 @@ export class Service {
     private readonly name: string,
     private readonly term: string,
     own: string,
+    /** That of the database's key, if it has one. */
+    private proof: string | undefined,
     private readonly discovery: BroadcastChannel,
   ) {
     // What escapes from a microtask, a panic in the engine's background task for one, is a crash too.
@@ -40,6 +43,7 @@ export class Service {
   private hear(message: Discovery): void {
     if (this.ended) return;
     if (message.type === 'hello') {
+      if (message.protocol === PROTOCOL && message.proof !== this.proof) return this.refuse(message.client);
       if (message.protocol === PROTOCOL) this.welcome(message.client);
       this.announce();
     } else if (message.type === 'deposed' && message.term !== this.term) {
@@ -56,6 +60,13 @@ export class Service {
     this.discovery.postMessage(message);
   }
 
+  private refuse(client: string): void {
+    // It may have come before the key was changed.
+    if (this.members.has(client)) return this.announce();
+    const { code, message } = otherKey('another tab');
+    this.say({ type: 'refused', client, error: { code, message } });
+  }
+
   private welcome(client: string): void {
     if (this.members.has(client)) return;
     const channel = new BroadcastChannel(clientName(this.name, client));
@@ -68,7 +79,7 @@ export class Service {
 
   private join(client: string, channel: BroadcastChannel | undefined): void {
     const outbox = new Outbox(this.term, channel);
-    const tab = new Tab(this.engine, client, outbox, error => { this.crash(error); });
+    const tab = new Tab(this.engine, client, outbox, proof => { this.proof = proof; }, error => { this.crash(error); });
     this.members.set(client, { tab, outbox, channel });
     // The own page takes this worker with it.
     if (!channel) return;

@@ -25,6 +25,7 @@ export class Tab {
     private readonly engine: Engine,
     readonly client: string,
     private readonly outbox: Outbox,
+    private readonly keyChanged: (proof: string) => void,
     private readonly crashed: (error: unknown) => void,
   ) {}
 
@@ -131,6 +132,10 @@ export class Tab {
         return exported(engine);
       case 'import':
         return engine.import(call.file);
+      case 'changeKey': {
+        const { secret: { key, passphrase }, proof } = call;
+        return mapped(engine.changeKey(key, passphrase), () => { this.keyChanged(proof); return undefined; });
+      }
       case 'feed':
         return this.feed(call.feed, call.after ?? engine.durable, call.collection);
       case 'seen':

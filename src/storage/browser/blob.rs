@@ -14,6 +14,7 @@ use web_sys::Blob;
 const WINDOW: u64 = 1 << 20;
 
 /// A file that the page handed over.
+#[derive(Clone)]
 pub(crate) struct BlobSource {
     blob: Blob,
     /// The piece that was read last, and where it begins.
@@ -31,6 +32,9 @@ impl BlobSource {
         Ok(Uint8Array::new(&buffer).to_vec())
     }
 }
+
+#[cfg(feature = "encryption")]
+impl crate::sealed_snapshot::Medium for BlobSource {}
 
 impl SnapshotSource for BlobSource {
     async fn len(&self) -> Result<u64> {

@@ -6,8 +6,12 @@ use super::blob::BlobSource;
 use crate::error::Result;
 #[cfg(feature = "js")]
 use crate::import::Outside;
+#[cfg(all(feature = "js", feature = "encryption"))]
+use crate::sealed_snapshot::SealedSnapshot;
 use crate::storage::indexed_db::IndexedDbStorage;
 use crate::storage::opfs::OpfsStorage;
+#[cfg(feature = "encryption")]
+use crate::storage::{EncryptedStorage, Key, Sealer};
 use crate::storage::{MemoryStorage, Storage};
 use gloo_timers::future::TimeoutFuture;
 use std::time::Duration;
@@ -22,6 +26,12 @@ pub(super) enum Inner {
     /// A snapshot file that is being imported.
     #[cfg(feature = "js")]
     Outside(Outside<BlobSource>),
+    /// One of the first three, encrypted.
+    #[cfg(feature = "encryption")]
+    Encrypted(Box<EncryptedStorage<BrowserStorage>>),
+    /// An encrypted snapshot file that is being imported.
+    #[cfg(all(feature = "js", feature = "encryption"))]
+    Sealed(Box<Outside<SealedSnapshot<BlobSource>>>),
 }
 
 macro_rules! storage {
@@ -32,6 +42,11 @@ macro_rules! storage {
             Inner::Memory(storage) => storage.$method($($argument),*).await,
             #[cfg(feature = "js")]
             Inner::Outside(storage) => storage.$method($($argument),*).await,
+            // Its futures have some of this very type inside.
+            #[cfg(feature = "encryption")]
+            Inner::Encrypted(storage) => Box::pin(storage.$method($($argument),*)).await,
+            #[cfg(all(feature = "js", feature = "encryption"))]
+            Inner::Sealed(storage) => storage.$method($($argument),*).await,
         }
     };
 }
@@ -43,9 +58,42 @@ impl BrowserStorage {
         Self(Inner::Outside(Outside(file)))
     }
 
+    /// The same for one that is encrypted.
+    #[cfg(all(feature = "js", feature = "encryption"))]
+    pub(crate) fn outside_sealed(file: SealedSnapshot<BlobSource>) -> Self {
+        Self(Inner::Sealed(Box::new(Outside(file))))
+    }
+
+    /// The same storage, with everything in it sealed: see [`EncryptedStorage::open`].
+    ///
+    /// # Errors
+    /// As for [`EncryptedStorage::open`].
+    #[cfg(feature = "encryption")]
+    pub async fn encrypted(self, key: &Key) -> Result<Self> {
+        Ok(Self(Inner::Encrypted(Box::new(EncryptedStorage::open(self, key).await?))))
+    }
+
+    /// The encryption, where it is [`encrypted`](Self::encrypted).
+    #[cfg(feature = "encryption")]
+    pub fn encryption(&self) -> Option<&EncryptedStorage<Self>> {
+        match &self.0 {
+            Inner::Encrypted(storage) => Some(storage),
+            _ => None,
+        }
+    }
+
+    /// Where the files lie, encrypted or not.
+    fn place(&self) -> &Self {
+        match &self.0 {
+            #[cfg(feature = "encryption")]
+            Inner::Encrypted(storage) => storage.inner(),
+            _ => self,
+        }
+    }
+
     /// Does what opening put off: what others wait for at once, and the rest after `rest`.
     pub async fn settle(&self, rest: Duration) {
-        if let Inner::Opfs(storage) = &self.0 {
+        if let Inner::Opfs(storage) = &self.place().0 {
             // Whoever writes next is told of a failure.
             let _ = storage.settle().await;
             TimeoutFuture::new(rest.as_millis() as u32).await;
@@ -55,12 +103,12 @@ impl BrowserStorage {
 
     /// What it is kept in.
     pub fn kind(&self) -> Kind {
-        match self.0 {
+        match self.place().0 {
             Inner::Opfs(_) => Kind::Opfs,
             Inner::IndexedDb(_) => Kind::IndexedDb,
             Inner::Memory(_) => Kind::Memory,
-            #[cfg(feature = "js")]
-            Inner::Outside(_) => Kind::Memory,
+            #[cfg(any(feature = "js", feature = "encryption"))]
+            _ => Kind::Memory,
         }
     }
 }
@@ -103,6 +151,11 @@ impl Storage for BrowserStorage {
     }
 
     fn is_young(&self) -> bool {
-        matches!(&self.0, Inner::Opfs(storage) if storage.is_young())
+        matches!(&self.place().0, Inner::Opfs(storage) if storage.is_young())
+    }
+
+    #[cfg(feature = "encryption")]
+    fn sealer(&self) -> Option<Sealer> {
+        self.encryption()?.sealer()
     }
 }

@@ -18,6 +18,10 @@ void notes.put('a');
 void notes.put('a', { title: 'x' }, { durability: 'maybe' });
 // @ts-expect-error no such storage
 void open('a', { storage: 'cookies' });
+// @ts-expect-error a passphrase or a key, not both
+void open('a', { encryption: { passphrase: 'a', key: new Uint8Array(32), } satisfies { passphrase: string } });
+// @ts-expect-error a key is no text
+void open('a', { encryption: { key: 'a' } });
 // @ts-expect-error a name is needed
 void open();
 // @ts-expect-error no such bound

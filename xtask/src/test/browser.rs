@@ -23,7 +23,7 @@ pub fn limit(sh: &Shell) -> String {
 pub fn interchange(sh: &Shell, profile: &str) -> Result<()> {
     let pumice = setup::binary(sh, profile, "pumice")?;
     let _pumice = sh.push_env("PUMICE_BIN", pumice);
-    run(sh, &["interchange"])
+    run(sh, &["interchange", "encryption"])
 }
 
 /// Everything here that has figures, for the page of them.

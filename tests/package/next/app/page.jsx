@@ -9,7 +9,9 @@ export default function Page() {
   const [db, setDb] = useState();
   const [storage, setStorage] = useState('');
   useEffect(() => {
-    open('next').then(async db => {
+    const passphrase = new URLSearchParams(location.search).get('passphrase');
+    const opened = passphrase ? open('next encrypted', { encryption: { passphrase } }) : open('next');
+    opened.then(async db => {
       setDb(db);
       setStorage((await db.status()).storage);
     });

@@ -3,7 +3,8 @@ import { createRoot } from 'react-dom/client';
 import { StrictMode, Suspense, use } from 'react';
 import { Notes } from './notes.jsx';
 
-const db = open('vite');
+const passphrase = new URLSearchParams(location.search).get('passphrase');
+const db = passphrase ? open('vite encrypted', { encryption: { passphrase } }) : open('vite');
 
 createRoot(document.getElementById('root')).render(
   <StrictMode>

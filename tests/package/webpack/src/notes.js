@@ -1,6 +1,7 @@
 /** A list of notes, and a field to add one. */
 export async function start(open, name) {
-  const db = await open(name);
+  const passphrase = new URLSearchParams(location.search).get('passphrase');
+  const db = await (passphrase ? open(`${name} encrypted`, { encryption: { passphrase } }) : open(name));
   const notes = db.collection('notes');
 
   const show = async () => {

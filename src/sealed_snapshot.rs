@@ -1,31 +1,40 @@
 //! Snapshot files of encrypted databases: the database's key file, which is a line, and behind it the snapshot, sealed as all files of
 //! the database are. So the key that opens the database opens the file, anywhere.
 
-use super::snapshot_file::FileSource;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::sealed::KEY_MAGIC;
 use crate::import::SnapshotSource;
-use crate::storage::platform::block_on;
 use crate::storage::{EncryptedStorage, Key, Sealer, Storage};
 
 /// The name that the snapshot is sealed under.
 const NAME: &str = "all.snapshot";
-/// What a key file begins with, and at most how long it is.
-const BEGINNING: &[u8] = b"{\"pumice_key\":";
+/// A key file is not longer.
 const MAX_KEY_FILE: usize = 4096;
 
-/// What stands behind the key file, as a storage of one file.
-pub(super) struct Behind {
-    file: FileSource,
-    start: u64,
-}
+/// A file that one is read from or written to.
+pub(crate) trait Medium: SnapshotSource {
+    /// Writes behind what is there.
+    fn append(&self, _bytes: &[u8]) -> Result<()> {
+        refuse()
+    }
 
-impl Behind {
-    fn refuse<T>() -> Result<T> {
-        Err(Error::new(ErrorKind::ReadOnly, "a snapshot file is written once"))
+    /// Has it survive a power cut, where that can be.
+    fn sync(&self) -> Result<()> {
+        refuse()
     }
 }
 
-impl Storage for Behind {
+fn refuse<T>() -> Result<T> {
+    Err(Error::new(ErrorKind::ReadOnly, "a snapshot file is written once"))
+}
+
+/// What stands behind the key file, as a storage of one file.
+struct Behind<M> {
+    file: M,
+    start: u64,
+}
+
+impl<M: Medium> Storage for Behind<M> {
     async fn list(&self) -> Result<Vec<String>> {
         Ok(vec![NAME.to_owned()])
     }
@@ -51,66 +60,68 @@ impl Storage for Behind {
     }
 
     async fn truncate(&self, _name: &str, _len: u64) -> Result<()> {
-        Self::refuse()
+        refuse()
     }
 
     async fn remove(&self, _name: &str) -> Result<()> {
-        Self::refuse()
+        refuse()
     }
 }
 
-/// The snapshot in such a file, opened.
-pub(super) struct SealedSnapshot {
+/// The snapshot in such a file.
+pub(crate) struct SealedSnapshot<M> {
     name: String,
-    content: EncryptedStorage<Behind>,
+    content: EncryptedStorage<Behind<M>>,
 }
 
-impl SealedSnapshot {
+impl<M: Medium> SealedSnapshot<M> {
     /// Begins a new one in the empty `file`.
-    pub(super) fn create(file: FileSource, sealer: &Sealer) -> Result<Self> {
+    pub(crate) async fn create(file: M, sealer: &Sealer) -> Result<Self> {
         file.append(sealer.key_file())?;
         let (name, start) = (file.name(), sealer.key_file().len() as u64);
         let content = sealer.seal(Behind { file, start });
-        block_on(content.create(NAME))?;
+        content.create(NAME).await?;
         Ok(Self { name, content })
     }
 
-    pub(super) fn append(&self, bytes: &[u8]) -> Result<()> {
-        block_on(self.content.append(NAME, bytes))
+    pub(crate) async fn append(&self, bytes: &[u8]) -> Result<()> {
+        self.content.append(NAME, bytes).await
     }
 
-    pub(super) fn sync(&self) -> Result<()> {
-        block_on(self.content.sync(NAME))
+    #[allow(dead_code)] // A page keeps the file.
+    pub(crate) async fn sync(&self) -> Result<()> {
+        self.content.sync(NAME).await
     }
 
     /// Opens one that the user's key opens.
     ///
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for another key, [`Corrupt`](ErrorKind::Corrupt) for a damaged file.
-    pub(super) fn open(file: FileSource, key_file: Vec<u8>, key: &Key) -> Result<Self> {
+    #[allow(dead_code)] // A page imports into the database that it has open.
+    pub(crate) async fn open(file: M, key_file: Vec<u8>, key: &Key) -> Result<Self> {
         let (name, start) = (file.name(), key_file.len() as u64);
         let content = EncryptedStorage::with_key_file(Behind { file, start }, key_file, &name, key)?;
-        Self::check(name, content)
+        Self::check(name, content).await
     }
 
     /// Opens one of the database that has this sealer.
     ///
     /// # Errors
     /// [`Corrupt`](ErrorKind::Corrupt) for a damaged file, and for one of another database.
-    pub(super) fn open_own(file: FileSource, key_file: &[u8], sealer: &Sealer) -> Result<Self> {
+    pub(crate) async fn open_own(file: M, key_file: &[u8], sealer: &Sealer) -> Result<Self> {
         let (name, start) = (file.name(), key_file.len() as u64);
-        Self::check(name, sealer.seal(Behind { file, start }))
+        Self::check(name, sealer.seal(Behind { file, start })).await
     }
 
-    fn check(name: String, content: EncryptedStorage<Behind>) -> Result<Self> {
-        if block_on(content.len(NAME))? == 0 {
+    async fn check(name: String, content: EncryptedStorage<Behind<M>>) -> Result<Self> {
+        if content.len(NAME).await? == 0 {
             return Err(Error::corrupt(name, 0, "the snapshot file has no content; restore another one"));
         }
         Ok(Self { name, content })
     }
 }
 
-impl SnapshotSource for SealedSnapshot {
+impl<M: Medium> SnapshotSource for SealedSnapshot<M> {
     fn name(&self) -> String {
         self.name.clone()
     }
@@ -128,9 +139,9 @@ impl SnapshotSource for SealedSnapshot {
 ///
 /// # Errors
 /// [`Corrupt`](ErrorKind::Corrupt) where it is not whole.
-pub(super) fn key_file_of(file: &FileSource) -> Result<Option<Vec<u8>>> {
-    let mut beginning = block_on(file.read_at(0, MAX_KEY_FILE))?;
-    if !beginning.starts_with(BEGINNING) {
+pub(crate) async fn key_file_of(file: &impl SnapshotSource) -> Result<Option<Vec<u8>>> {
+    let mut beginning = file.read_at(0, MAX_KEY_FILE).await?;
+    if !beginning.starts_with(KEY_MAGIC) {
         return Ok(None);
     }
     let Some(end) = beginning.iter().position(|byte| *byte == b'\n') else {
