@@ -142,7 +142,7 @@ export function verdict({ reached }) {
 export const BEHIND = {
   'cold start to first put done': [
     'a worker is started and a wasm module compiled before the database opens; Dexie and IndexedDB need neither',
-    'start the worker before the election of a leader is over',
+    'keep a database\'s worker for the next page of the same origin, once browsers have workers that are shared and reach OPFS',
   ],
   'the same, into a new database': [
     'until its files are a minute old, what goes into them goes into a journal in IndexedDB as well',
@@ -174,7 +174,7 @@ export const BEHIND = {
   ],
   'reload to first get': [
     'a worker and a wasm module are started, and at most 16 MB of log are replayed',
-    'start the worker before the election of a leader is over',
+    'as above',
   ],
   'the same, with a tenth of the documents': [
     'a worker and a wasm module are started',
@@ -202,7 +202,7 @@ export const BEHIND = {
   ],
   'download, after brotli': [
     'the whole engine in Rust\'s code, with recovery, compaction and two storages; IndexedDB\'s engine is in the browser',
-    'find the largest of what the compiler makes of the asynchronous functions, and write these by hand',
+    'split the module: more than half of it is code that no first put runs, and could come later',
   ],
   'bulk load': [
     'JSON is checked, a line is written and flushed, and put into an ordered map',
