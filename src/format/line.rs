@@ -3,12 +3,17 @@
 //! Three kinds of line: a segment's header, records, and seals. The writer keeps one order of members, so that a
 //! reader, once the checksum holds, slices key and value without parsing the value. Other orders take a slower path.
 
+mod any_order;
+mod intact;
+
 use super::clients::Clients;
-use super::json::{Reader, plain_len, push_string};
+use super::json::{plain_len, push_string};
 use crate::record::{Op, Origin, Record};
 use crate::storage::crc32c;
 use std::borrow::Cow;
 use std::ops::Range;
+
+pub(crate) use intact::intact_end;
 
 /// The version of the log's format that this code writes, and the newest it reads.
 pub(crate) const LOG_VERSION: u32 = 1;
@@ -201,65 +206,8 @@ pub(crate) fn decode(line: &[u8]) -> Result<Line<'_>, LineError> {
     if let Some(record) = decode_fast(text.get(..body_len).ok_or(LineError::Contents)?) {
         return Ok(Line::Record { record, checksum });
     }
-    decode_slow(text, checksum)
+    any_order::decode(text, checksum)
 }
-
-/// The longest end of `line` that the checksum behind it holds for and that begins like a record or a seal; nothing if
-/// there is none. A damaged line end joins two lines, of which the second may be intact.
-///
-/// Goes backwards from the checksum, so that it takes one look at each byte whatever the bytes are.
-pub(crate) fn intact_end(line: &[u8]) -> &[u8] {
-    let split = line.len().checked_sub(TRAILER_BYTES).map(|body_len| line.split_at(body_len));
-    let digits = split.and_then(|(_, t)| t.strip_prefix(TRAILER_START)?.strip_suffix(TRAILER_END));
-    let (Some((body, _)), Some(checksum)) = (split, digits.and_then(parse_checksum)) else { return &[] };
-    let mut found: &[u8] = &[];
-    let mut state = !checksum;
-    for (at, byte) in body.iter().enumerate().rev() {
-        state = crc_before(state, *byte);
-        if state == u32::MAX
-            && let Some(end) = line.get(at..)
-            && (end.starts_with(b"{\"_s\":") || end.starts_with(b"{\"_p\":"))
-        {
-            found = end;
-        }
-    }
-    found
-}
-
-/// What the CRC-32C's register held before it took in `byte` and came to `state`.
-fn crc_before(state: u32, byte: u8) -> u32 {
-    let [.., top] = state.to_le_bytes();
-    let index = CRC_INDEX[usize::from(top)];
-    (state ^ CRC_TABLE[usize::from(index)]) << 8 | u32::from(index ^ byte)
-}
-
-/// The CRC-32C of each byte, as a step of the register.
-const CRC_TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut crc = index as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
-            bit += 1;
-        }
-        table[index] = crc;
-        index += 1;
-    }
-    table
-};
-
-/// Which entry of the table has that highest byte. Each has another.
-const CRC_INDEX: [u8; 256] = {
-    let mut indices = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        indices[(CRC_TABLE[index] >> 24) as usize] = index as u8;
-        index += 1;
-    }
-    indices
-};
 
 /// Exactly eight lower-case digits: one spelling, so that a changed bit cannot hide.
 fn parse_checksum(digits: &[u8]) -> Option<u32> {
@@ -342,128 +290,6 @@ fn op<'a>(command: &str, collection: Cow<'a, str>, key: Cow<'a, str>, value: &'a
         "TX_COMMIT" => Op::Commit { batch: key },
         _ => return None,
     })
-}
-
-/// The members that a line may have, in any order. Others are ignored.
-const MEMBERS: [&str; 17] = [
-    "pumice",
-    "store",
-    "epoch",
-    "first",
-    "previous",
-    "previous_bytes",
-    "carried_bytes",
-    "clients",
-    "_s",
-    "_p",
-    "_w",
-    "_t",
-    "_c",
-    "_n",
-    "cmd",
-    "collection",
-    "key",
-];
-
-/// A line's members as they stand. Takes any order, escapes in keys, headers and seals.
-struct Members<'a> {
-    /// In the order of [`MEMBERS`]; what is null counts as not there.
-    known: [Option<&'a str>; MEMBERS.len()],
-    /// `null` is a document too.
-    value: Option<&'a str>,
-}
-
-impl<'a> Members<'a> {
-    /// `None` for what is no object, and where a member is there twice.
-    fn read(text: &'a str) -> Option<Self> {
-        let mut members = Self { known: [None; MEMBERS.len()], value: None };
-        let mut reader = Reader::new(text);
-        reader.expect(b'{').ok()?;
-        let mut first = true;
-        while reader.more(first, b'}').ok()? {
-            first = false;
-            let name = reader.string().ok()?;
-            reader.expect(b':').ok()?;
-            let value = reader.value().ok()?;
-            let place = match MEMBERS.iter().position(|known| *known == name) {
-                Some(at) => members.known.get_mut(at)?,
-                None if name == "value" => &mut members.value,
-                None => continue,
-            };
-            if place.replace(value).is_some() {
-                return None;
-            }
-        }
-        reader.end().ok()?;
-        Some(members)
-    }
-
-    fn get(&self, name: &str) -> Option<&'a str> {
-        let at = MEMBERS.iter().position(|known| *known == name)?;
-        self.known.get(at).copied().flatten().filter(|value| *value != "null")
-    }
-
-    fn string(&self, name: &str) -> Option<Cow<'a, str>> {
-        Reader::new(self.get(name)?).string().ok()
-    }
-
-    fn number(&self, name: &str) -> Option<u64> {
-        self.get(name)?.parse().ok()
-    }
-}
-
-fn decode_slow(text: &str, checksum: u32) -> Result<Line<'_>, LineError> {
-    let line = Members::read(text).ok_or(LineError::Contents)?;
-    if line.get("pumice").is_some() {
-        let version = line.number("pumice").and_then(|version| u32::try_from(version).ok());
-        return match version.ok_or(LineError::Contents)? {
-            newer if newer > LOG_VERSION => Err(LineError::NewerVersion(newer)),
-            LOG_VERSION => header(&line).map(Line::Header).ok_or(LineError::Contents),
-            _ => Err(LineError::Contents),
-        };
-    }
-    record_or_seal(&line, checksum).ok_or(LineError::Contents)
-}
-
-fn header(line: &Members<'_>) -> Option<Header> {
-    Some(Header {
-        store: parse_store(&line.string("store")?)?,
-        epoch: line.number("epoch")?,
-        first: line.number("first")?,
-        previous: parse_checksum(line.string("previous")?.as_bytes())?,
-        previous_len: line.number("previous_bytes")?,
-        carried: line.number("carried_bytes")?,
-        clients: line.get("clients").map_or_else(|| Some(Clients::default()), Clients::decode)?,
-    })
-}
-
-fn parse_store(digits: &str) -> Option<[u8; 16]> {
-    let mut store = [0; 16];
-    if digits.len() != 32 {
-        return None;
-    }
-    for (byte, pair) in store.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(store)
-}
-
-fn record_or_seal<'a>(line: &Members<'a>, checksum: u32) -> Option<Line<'a>> {
-    let previous = parse_checksum(line.string("_p")?.as_bytes())?;
-    let (time, command) = (line.number("_t")?, line.string("cmd")?);
-    // What is there must be right, also where it need not be there.
-    let watermark = line.get("_w").map_or(Some(None), |text| text.parse().ok().map(Some))?;
-    if command == "SEAL" {
-        return Some(Line::Seal(Seal { previous, watermark: watermark?, time }));
-    }
-    let origin = match (line.get("_c"), line.get("_n")) {
-        (Some(_), Some(_)) => Some(Origin { client: line.string("_c")?, number: line.number("_n")? }),
-        (None, None) => None,
-        _ => return None,
-    };
-    let op = op(&command, line.string("collection")?, line.string("key")?, line.value?)?;
-    let record = Record { sequence: line.number("_s")?, previous, watermark, time, origin, op };
-    Some(Line::Record { record, checksum })
 }
 
 #[cfg(test)]

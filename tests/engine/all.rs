@@ -24,6 +24,7 @@ mod importing;
 mod interrupted;
 #[cfg(feature = "encryption")]
 mod keys;
+mod kills;
 mod log_lines;
 mod losses;
 mod model;
@@ -33,6 +34,7 @@ mod restoring;
 mod salvage;
 #[cfg(feature = "encryption")]
 mod sealed_snapshot;
+mod segments;
 mod stress;
 mod submit;
 #[path = "../support/mod.rs"]

@@ -1,6 +1,6 @@
 //! Guards against a feed that loses its part of the log while its consumer is slow, gone for a moment, or elsewhere by now.
 
-use super::recovery::header;
+use super::segments::header;
 use crate::support::block_on;
 use crate::support::image::{Image, held, memory};
 use crate::support::log_file::lines;

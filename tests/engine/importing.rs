@@ -1,7 +1,8 @@
 //! Guards against imports that were killed at any moment: the database holds the old contents or the new ones, whole, and goes
 //! on from there.
 
-use super::recovery::{Documents, documents, first_documents, header, manual};
+use super::recovery::{Documents, documents, manual};
+use super::segments::{first_documents, header};
 use crate::support::block_on;
 use crate::support::hooked::{Hook, Hooked, Op, Verdict};
 use crate::support::image::{Image, held, memory};

@@ -1,10 +1,8 @@
 //! Guards against openings and compactions that were interrupted, or that meet what such an interruption left: nothing counts
 //! before it is whole, what is in the way is set aside or removed, and what cannot be read now is not given up.
 
-use super::recovery::{
-    LOG, OnlyRotates, SECOND, THIRD, compacted, documents, first_documents, header, manual, open, open_as,
-    refused, three_segments, without_end_mark,
-};
+use super::recovery::{LOG, documents, manual, open, open_as, refused, without_end_mark};
+use super::segments::{OnlyRotates, SECOND, THIRD, compacted, first_documents, header, three_segments};
 use crate::support::hooked::{Hook, Hooked, Op, Verdict};
 use crate::support::image::{Image, directory, image};
 use crate::support::log_file::{FileLine, lines};

@@ -1,17 +1,14 @@
 //! Guards against what opening could get wrong: taking damage for a torn tail or a torn tail for damage, writing behind
 //! a tear, throwing away what it does not understand, leaving more behind with every crash.
 
-use crate::support::hooked::{Hook, Hooked, Op, Verdict};
+use super::segments::{compacted, first_documents};
 use crate::support::image::{Image, directory, image};
-use crate::support::kill::{self, acknowledge, run_and_kill};
-use crate::support::log_file::{FileLine, checksum_of, closed, lines};
+use crate::support::log_file::{FileLine, closed, lines};
 use pumice::blocking::Db;
 use pumice::{Durability, Error, ErrorKind, Options, RecoveryMode, Storage, SyncDiskStorage};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-use tempfile::{TempDir, tempdir};
+use tempfile::tempdir;
 
 pub type Documents = BTreeMap<String, u64>;
 
@@ -109,7 +106,7 @@ fn records(image: &Image) -> Vec<Vec<u8>> {
     lines.map(|l| l.text).collect()
 }
 
-fn without_zeros(bytes: &[u8]) -> &[u8] {
+pub fn without_zeros(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.iter().rposition(|&b| b != 0).map_or(0, |at| at + 1)]
 }
 
@@ -118,13 +115,13 @@ fn epoch(bytes: &[u8]) -> u64 {
 }
 
 /// The highest epoch of the segments.
-fn newest_epoch(image: &Image) -> u64 {
+pub fn newest_epoch(image: &Image) -> u64 {
     let logs = image.iter().filter(|(name, _)| !name.contains('/') && name.contains(".log"));
     logs.map(|(_, bytes)| epoch(bytes)).max().unwrap()
 }
 
 /// One way to damage the line at `at`.
-fn damaged(bytes: &[u8], lines: &[FileLine], at: usize, way: usize) -> Vec<u8> {
+pub fn damaged(bytes: &[u8], lines: &[FileLine], at: usize, way: usize) -> Vec<u8> {
     let (start, end) = (lines[at].offset, lines[at].end());
     let mut out = bytes.to_vec();
     match way {
@@ -313,228 +310,6 @@ fn damage_to_records_that_recovery_carried_over_is_refused() {
     }
 }
 
-/// Every append to a snapshot fails, so that a compaction only moves the log on.
-pub struct OnlyRotates;
-
-impl Hook for OnlyRotates {
-    fn before(&self, op: Op, name: &str, _: &[u8]) -> Verdict {
-        if op == Op::Append && name.ends_with(".snapshot") {
-            return Verdict::Fail(Error::new(ErrorKind::Full, "no space left"));
-        }
-        Verdict::Go
-    }
-}
-
-pub const SECOND: &str = "00000000000000000011.log";
-pub const THIRD: &str = "00000000000000000021.log";
-
-/// Three segments of ten records, closed.
-pub fn three_segments() -> Image {
-    let dir = tempdir().unwrap();
-    let storage = Hooked::new(SyncDiskStorage::open(dir.path()).unwrap(), &Arc::new(OnlyRotates));
-    let db = Db::open_with(storage, manual()).unwrap();
-    for n in 0..30_u64 {
-        db.collection("c").put(&format!("k{n:02}"), &n).unwrap();
-        if n == 9 || n == 19 {
-            db.compact().unwrap_err();
-        }
-    }
-    db.close().unwrap();
-    let image = without_end_mark(image(dir.path()));
-    assert_eq!(image.keys().collect::<Vec<_>>(), [LOG, SECOND, THIRD]);
-    image
-}
-
-pub fn first_documents(count: u64) -> Documents {
-    (0..count).map(|n| (format!("k{n:02}"), n)).collect()
-}
-
-#[test]
-fn damage_in_a_complete_segment_is_refused_and_history_can_go_on_before_it() {
-    let whole = three_segments();
-    for (name, base) in [(LOG, 0), (SECOND, 10)] {
-        let bytes = &whole[name];
-        let lines = lines(bytes);
-        for at in 1..lines.len() {
-            for way in 0..6 {
-                let mut before = whole.clone();
-                before.insert(name.to_owned(), damaged(bytes, &lines, at, way));
-                let dir = directory(&before);
-                for mode in [RecoveryMode::TornTail, RecoveryMode::Strict] {
-                    let error = refused(open_as(dir.path(), mode));
-                    assert_eq!(error.file(), Some(name), "{error}");
-                    // A missing seal, which a slow machine may have left, shows only at the end.
-                    if !(lines[at].is_seal() && way == 5) {
-                        assert_eq!(error.offset(), Some(lines[at].offset as u64), "{error}");
-                    }
-                }
-                assert_eq!(image(dir.path()), before);
-                if way == 1 && !lines[..=at].iter().any(FileLine::is_seal) {
-                    gives_up(&dir, &before, name, lines[at].offset, base + at as u64 - 1);
-                }
-            }
-        }
-    }
-}
-
-/// Point-in-time recovery keeps `count` documents, and everything else as a copy.
-fn gives_up(dir: &TempDir, before: &Image, name: &str, tear: usize, count: u64) {
-    let db = open_as(dir.path(), RecoveryMode::PointInTime).unwrap();
-    assert_eq!(documents(&db), first_documents(count));
-    db.collection("c").put("new", &1).unwrap();
-    db.close().unwrap();
-    drop(db);
-    let after = image(dir.path());
-    let quarantined: Vec<_> = after.iter().filter(|(name, _)| name.starts_with("quarantine/")).collect();
-    let mut wanted = vec![&before[name][tear..]];
-    wanted.extend(before.iter().filter(|(other, _)| other.as_str() > name).map(|(_, bytes)| &bytes[..]));
-    for bytes in &wanted {
-        assert!(quarantined.iter().any(|(_, kept)| *kept == bytes), "something was deleted");
-    }
-    assert_eq!(quarantined.len(), wanted.len());
-    assert_eq!(newest_epoch(&after), 2);
-    let again = open_as(dir.path(), RecoveryMode::Strict).unwrap();
-    assert_eq!((&again.recovery().torn, again.recovery().unclean), (&None, false));
-    let mut left = first_documents(count);
-    left.insert("new".to_owned(), 1);
-    assert_eq!(documents(&again), left);
-}
-
-#[test]
-fn a_missing_segment_is_refused_by_name() {
-    let whole = three_segments();
-    for (name, missing) in [(LOG, "1 to 10"), (SECOND, "11 to 20")] {
-        let mut before = whole.clone();
-        before.remove(name);
-        let dir = directory(&before);
-        for mode in [RecoveryMode::TornTail, RecoveryMode::Strict] {
-            let error = refused(open_as(dir.path(), mode));
-            assert!(error.message().contains(&format!("records {missing} are missing")), "{error}");
-        }
-        refused(Db::open_read_only(dir.path()));
-        assert_eq!(image(dir.path()), before);
-    }
-    // What stands before the gap can be had on request.
-    let mut before = whole.clone();
-    before.remove(SECOND);
-    let dir = directory(&before);
-    let db = open_as(dir.path(), RecoveryMode::PointInTime).unwrap();
-    assert_eq!(documents(&db), first_documents(10));
-    let after = image(dir.path());
-    assert!(after.iter().any(|(name, bytes)| name.starts_with("quarantine/") && *bytes == whole[THIRD]));
-    assert_eq!(newest_epoch(&after), 2);
-}
-
-#[test]
-fn a_shortened_segment_is_refused() {
-    let whole = three_segments();
-    let lines = lines(&whole[LOG]);
-    for cut in [lines[10].offset, lines[10].offset + 20, lines[1].offset, lines[10].end() - 1] {
-        let mut before = whole.clone();
-        before.get_mut(LOG).unwrap().truncate(cut);
-        let dir = directory(&before);
-        let error = refused(open(dir.path()));
-        assert_eq!(error.file(), Some(LOG), "{error}");
-        refused(Db::open_read_only(dir.path()));
-        assert_eq!(image(dir.path()), before);
-        let db = open_as(dir.path(), RecoveryMode::PointInTime).unwrap();
-        let standing = lines.iter().filter(|l| l.end() <= cut).count() as u64 - 1;
-        assert_eq!(documents(&db), first_documents(standing));
-    }
-}
-
-#[test]
-fn a_segment_under_another_name_is_refused() {
-    let whole = three_segments();
-    for name in ["00000000000000000005.log", "00000000000000000015.log", "00000000000000000031.log"] {
-        let mut before = whole.clone();
-        before.insert(name.to_owned(), whole[SECOND].clone());
-        let dir = directory(&before);
-        refused(open(dir.path()));
-        assert_eq!(image(dir.path()), before, "{name}");
-    }
-    // The same segment twice, as a copy with a higher generation, is the same log.
-    let mut before = whole.clone();
-    before.insert("00000000000000000011-1.log".to_owned(), whole[SECOND].clone());
-    let dir = directory(&before);
-    assert_eq!(documents(&open(dir.path()).unwrap()), first_documents(30));
-}
-
-/// A header written by hand: `change` may replace members of the one there.
-pub fn header(of: &FileLine, change: &[(&str, serde_json::Value)]) -> String {
-    let mut json = of.json();
-    json.as_object_mut().unwrap().remove("_x");
-    for (name, value) in change {
-        json[*name] = value.clone();
-    }
-    let body = json.to_string();
-    closed(body.strip_suffix('}').unwrap()).0
-}
-
-#[test]
-fn a_header_of_another_store_is_refused() {
-    let whole = three_segments();
-    for name in [LOG, SECOND, THIRD] {
-        let first = lines(&whole[name])[0].clone();
-        let spliced = header(&first, &[("store", "0123456789abcdef0123456789abcdef".into())]);
-        let mut before = whole.clone();
-        before.insert(name.to_owned(), [spliced.as_bytes(), &whole[name][first.end()..]].concat());
-        let dir = directory(&before);
-        let error = refused(open(dir.path()));
-        assert!(error.message().contains("another database"), "{error}");
-        assert_eq!(image(dir.path()), before);
-    }
-}
-
-#[test]
-fn a_damaged_header_is_refused_with_its_file() {
-    let whole = three_segments();
-    for name in [LOG, SECOND, THIRD] {
-        let end = lines(&whole[name])[0].end();
-        for at in (0..end).step_by(7).chain([end - 1]) {
-            let mut before = whole.clone();
-            before.get_mut(name).unwrap()[at] ^= 1;
-            let dir = directory(&before);
-            let error = refused(open(dir.path()));
-            assert_eq!(error.file(), Some(name), "byte {at}: {error}");
-            assert_eq!(image(dir.path()), before);
-        }
-    }
-}
-
-#[test]
-fn a_newer_version_is_refused_as_such() {
-    let whole = three_segments();
-    for name in [LOG, THIRD] {
-        let first = lines(&whole[name])[0].clone();
-        let newer = header(&first, &[("pumice", 2.into()), ("unheard_of", "x".into())]);
-        let mut before = whole.clone();
-        before.insert(name.to_owned(), [newer.as_bytes(), &whole[name][first.end()..]].concat());
-        let dir = directory(&before);
-        for mode in [RecoveryMode::TornTail, RecoveryMode::Strict, RecoveryMode::PointInTime] {
-            let error = open_as(dir.path(), mode).err().unwrap();
-            assert_eq!(error.kind(), ErrorKind::Version, "{error}");
-            assert!(
-                error.to_string().contains(name) && error.to_string().contains("update Pumice"),
-                "{error}"
-            );
-        }
-        assert_eq!(image(dir.path()), before);
-    }
-    let (_, snapshot) = compacted();
-    let (name, bytes) = snapshot.iter().find(|(name, _)| name.contains(".snapshot")).unwrap();
-    let mut newer = bytes.clone();
-    newer[8] += 1;
-    let sum = xxhash_rust::xxh3::xxh3_64(&newer[..56]);
-    newer[56..64].copy_from_slice(&sum.to_le_bytes());
-    let mut before = snapshot.clone();
-    before.insert(name.clone(), newer);
-    let dir = directory(&before);
-    let error = open(dir.path()).err().unwrap();
-    assert_eq!(error.kind(), ErrorKind::Version, "{error}");
-    assert_eq!(image(dir.path()), before);
-}
-
 #[test]
 fn lines_written_by_hand_are_read() {
     let (first, _) = closed(
@@ -570,18 +345,6 @@ fn lines_written_by_hand_are_read() {
     db.close().unwrap();
     drop(db);
     assert_eq!(open_as(dir.path(), RecoveryMode::Strict).unwrap().collection("c").count(..).unwrap(), 2);
-}
-
-/// The log of 30 documents before a compaction, and the files after it.
-pub fn compacted() -> (Image, Image) {
-    let before = three_segments();
-    let dir = directory(&before);
-    let db = open(dir.path()).unwrap();
-    db.compact().unwrap();
-    db.close().unwrap();
-    let after = without_end_mark(image(dir.path()));
-    assert_eq!(after.len(), 2, "a snapshot and an empty segment: {:?}", after.keys());
-    (before, after)
 }
 
 #[test]
@@ -638,102 +401,4 @@ fn a_database_that_is_not_there_is_not_made_by_reading() {
     let db = Db::open_read_only(dir.path()).unwrap();
     assert!(db.recovery().unclean, "a segment without its beginning is not a clean end");
     assert!(documents(&db).is_empty());
-}
-
-/// Does nothing of its own: the tests run it in a process that they kill.
-#[test]
-fn writes_until_it_is_killed() {
-    let (Ok(dir), Ok(round)) = (std::env::var(kill::DIR), std::env::var(kill::ROUND)) else { return };
-    let db = open(Path::new(&dir)).unwrap();
-    if round == "idle" {
-        acknowledge("open");
-        std::thread::sleep(Duration::from_secs(60));
-    }
-    for n in 0_u64.. {
-        let key = format!("{round}-{n}");
-        if n % 3 == 0 {
-            let twin = format!("{key}-twin");
-            db.batch(|b| b.put("c", &key, &n)?.put("c", &twin, &n).map(drop)).unwrap();
-        } else {
-            db.collection("c").put(&key, &n).unwrap();
-        }
-        acknowledge(&key);
-    }
-}
-
-#[test]
-fn a_killed_writer_leaves_everything_acknowledged_and_no_growing_pile() {
-    let dir = tempdir().unwrap();
-    let mut acknowledged = Vec::new();
-    for round in 0..6_u64 {
-        let after = Duration::from_micros(1000 + 3700 * round);
-        let said = run_and_kill("recovery::writes_until_it_is_killed", dir.path(), &round.to_string(), after);
-        acknowledged.extend(said);
-        if round % 2 == 0 {
-            // The next writer finds the tail as the kill left it; so do readers.
-            continue;
-        }
-        let db = open(dir.path()).unwrap();
-        let found = documents(&db);
-        assert!(acknowledged.iter().all(|key| found.contains_key(key)));
-        let batches = found.iter().filter(|(key, n)| *n % 3 == 0 && !key.ends_with("-twin"));
-        assert!(batches.into_iter().all(|(key, _)| found.contains_key(&format!("{key}-twin"))));
-    }
-    run_and_kill("recovery::writes_until_it_is_killed", dir.path(), "tail", Duration::from_millis(3));
-    let db = Db::open_read_only(dir.path()).unwrap();
-    let found = documents(&db);
-    drop(db);
-    // Killed right after each opening, before it could seal anything or after.
-    let mut sizes = Vec::new();
-    for round in 0..10 {
-        run_and_kill(
-            "recovery::writes_until_it_is_killed",
-            dir.path(),
-            "idle",
-            Duration::from_millis(round * 15),
-        );
-        let now = image(dir.path());
-        sizes.push((now.len(), now.values().map(|bytes| without_zeros(bytes).len()).sum::<usize>()));
-    }
-    let (count, bytes) = sizes[0];
-    assert!(sizes.iter().all(|(c, b)| *c <= count && *b <= bytes + 1000), "it grows: {sizes:?}");
-    for _ in 0..20 {
-        let db = open(dir.path()).unwrap();
-        assert_eq!(documents(&db), found);
-        db.close().unwrap();
-    }
-    let now = image(dir.path());
-    let total = now.values().map(Vec::len).sum::<usize>();
-    assert!(
-        now.len() <= count && total <= bytes + 1000,
-        "it grows: {sizes:?}, then {} of {total}",
-        now.len()
-    );
-    let _ = checksum_of(&lines(now.values().next().unwrap())[0]);
-}
-
-#[test]
-fn the_segments_of_many_crashes_are_compacted_away() {
-    let mut dir = tempdir().unwrap();
-    for n in 0..40_u64 {
-        let db = open(dir.path()).unwrap();
-        db.collection("c").put(&n.to_string(), &n).unwrap();
-        // As a kill at this moment leaves it.
-        let left = directory(&image(dir.path()));
-        drop(db);
-        dir = left;
-    }
-    let segments = || image(dir.path()).keys().filter(|name| name.ends_with(".log")).count();
-    assert!(segments() > 32, "{} segments", segments());
-    let db = Db::open_with(SyncDiskStorage::open(dir.path()).unwrap(), Options::new()).unwrap();
-    for _ in 0..600 {
-        if db.stats().unwrap().compactions > 0 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    db.close().unwrap();
-    assert_eq!(segments(), 1);
-    let db = open(dir.path()).unwrap();
-    assert_eq!(documents(&db), (0..40).map(|n| (n.to_string(), n)).collect());
 }
