@@ -119,6 +119,8 @@ impl Directory {
         let made = self.top.get_file_handle_with_options(&filler, &creating());
         match JsFuture::from(made).await {
             Ok(_) => drop(JsFuture::from(self.top.remove_entry(&filler)).await),
+            // Nor is there room for a file; the next one tries again.
+            Err(exception) if exception_name(&exception) == "QuotaExceededError" => return,
             // A browser that has no such names has no such list, as far as is known.
             Err(exception) => tracing::warn!(error = %failure("fill the list of files", &exception)),
         }

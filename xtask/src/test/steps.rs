@@ -91,7 +91,7 @@ pub const STEPS: &[Step] = &[
     step("compiles for the browser", |sh| {
         setup::wasm_target(sh)?;
         let lint = ["clippy", "--lib", "--target", "wasm32-unknown-unknown"];
-        for features in ["", "js", "encryption"] {
+        for features in ["", "js", "encryption", "js,encryption"] {
             cmd!(sh, "cargo {lint...} --features {features} -- -D warnings").run()?;
         }
         Ok(())
