@@ -1,4 +1,4 @@
-/** `collection.getAll()`: a scan in large pieces, the next of which comes while one is parsed. */
+/** `collection.getAll()`: a scan in pieces, the next of which come while one is parsed. */
 
 import type { Answer } from './call.js';
 import { type Calls, LOSSES } from './calls.js';
@@ -8,9 +8,10 @@ import type { RangeMessage } from './protocol.js';
 
 type Entry = [string, unknown];
 
-/** Bytes of text in the first piece, which nothing can be done before, and in the others. */
-const FIRST_PIECE = 256 << 10;
-const PIECE = 1 << 20;
+/** Bytes of text in a piece. */
+const PIECE = 256 << 10;
+/** So many pieces are asked for at a time: a message takes about as long as a piece. */
+const AHEAD = 2;
 
 export const all = async (calls: Calls, collection: string, range: RangeMessage): Promise<Entry[]> => {
   for (let losses = 0; losses < LOSSES; losses += 1) {
@@ -24,28 +25,32 @@ export const all = async (calls: Calls, collection: string, range: RangeMessage)
 const attempt = async (calls: Calls, collection: string, range: RangeMessage): Promise<Entry[] | undefined> => {
   let term: string | undefined;
   let { text, cursor } = await new Promise<Piece>((resolve, reject) => {
-    calls.request({ op: 'scan', collection, range, bytes: FIRST_PIECE }, ({ value }) => {
+    calls.request({ op: 'scan', collection, range, bytes: PIECE }, ({ value }) => {
       term = calls.term;
       resolve(value as Piece);
     }, reject);
   });
   if (cursor === undefined) return parse(text) as Entry[];
-  const entries: Entry[] = [];
-  while (cursor !== undefined) {
-    if (calls.term !== term) return undefined;
-    const coming = next(calls, cursor);
+  const [entries, coming]: [Entry[], Promise<Piece | undefined>[]] = [[], []];
+  for (;;) {
+    if (cursor !== undefined && calls.term !== term) return undefined;
+    while (cursor !== undefined && coming.length < AHEAD) coming.push(next(calls, cursor));
     for (const entry of parse(text) as Entry[]) entries.push(entry);
-    const piece = await coming;
+    if (cursor === undefined) return entries;
+    const piece = await coming.shift();
     if (piece === undefined) return undefined;
     ({ text, cursor } = piece);
   }
-  for (const entry of parse(text) as Entry[]) entries.push(entry);
-  return entries;
 };
 
 interface Piece { text: Uint8Array; cursor?: number }
 
-const next = (calls: Calls, cursor: number): Promise<Piece | undefined> => new Promise((resolve, reject) => {
-  calls.request({ op: 'next', cursor, bytes: PIECE }, ({ value }: Answer) => { resolve(value as Piece); }, reject,
-    () => { resolve(undefined); });
-});
+const next = (calls: Calls, cursor: number): Promise<Piece | undefined> => {
+  const piece = new Promise<Piece | undefined>((resolve, reject) => {
+    calls.request({ op: 'next', cursor, bytes: PIECE }, ({ value }: Answer) => { resolve(value as Piece); }, reject,
+      () => { resolve(undefined); });
+  });
+  // Behind the last one there is none, and nobody looks.
+  piece.catch(() => {});
+  return piece;
+};

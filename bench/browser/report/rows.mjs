@@ -169,8 +169,8 @@ export const BEHIND = {
     'as for getMany',
   ],
   'getAll as objects': [
-    'the page decodes UTF-8 and parses, which takes three quarters of the time, one thread for all',
-    'decode in the worker, and send strings',
+    'the page decodes UTF-8 and parses, which with the collection of garbage takes nearly all of the time, one thread for all',
+    'nothing: strings from the worker were tried, which then takes as long as the page',
   ],
   'reload to first get': [
     'a worker and a wasm module are started, and at most 16 MB of log are replayed',

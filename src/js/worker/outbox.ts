@@ -41,11 +41,15 @@ export class Outbox {
   }
 }
 
-/** The buffers of texts move instead of being copied. */
+/** Up to so many bytes a copy costs less than to move the buffer to another thread. */
+const COPIED = 32 << 10;
+
+/** The buffers of long texts move instead of being copied. */
 const buffers = (results: Result[], news: News[]): Transferable[] => {
   const found: Transferable[] = [];
   const add = (value: unknown) => {
-    if (typeof value === 'object' && value !== null && 'text' in value && value.text instanceof Uint8Array) {
+    if (typeof value === 'object' && value !== null && 'text' in value && value.text instanceof Uint8Array
+      && value.text.length > COPIED) {
       found.push(value.text.buffer);
     }
   };

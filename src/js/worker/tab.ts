@@ -13,9 +13,12 @@ const CHUNK = 256 << 10;
 /** What does not wait for the writes that the tab asked for before. */
 const AT_ONCE = new Set<Call['op']>(['batch', 'putMany', 'delete', 'next', 'forget', 'feed', 'seen', 'unfeed', 'bye', 'ping']);
 
+/** `turn`: the piece that is being made. Tabs ask for some ahead; the engine makes one at a time. */
+interface Walk { cursor: Cursor; turn: Promise<void> | undefined }
+
 export class Tab {
-  private readonly cursors = new Map<number, Cursor>();
-  private lastCursor = 0;
+  private readonly walks = new Map<number, Walk>();
+  private lastWalk = 0;
   private readonly feeds = new Map<number, Feed>();
   /** Settles with the last write that was asked for, while it has no answer. */
   private writing: Promise<void> | undefined;
@@ -49,8 +52,8 @@ export class Tab {
 
   /** Ends what the tab has begun. */
   end(): void {
-    for (const cursor of this.cursors.values()) cursor.free();
-    this.cursors.clear();
+    for (const { cursor } of this.walks.values()) cursor.free();
+    this.walks.clear();
     for (const feed of this.feeds.values()) feed.end();
     this.feeds.clear();
   }
@@ -95,15 +98,11 @@ export class Tab {
       case 'delete':
         return engine.delete(this.client, call, call.collection, call.key);
       case 'scan': {
-        const cursor = engine.scan(call.collection, call.range);
-        this.cursors.set(++this.lastCursor, cursor);
-        return this.next(this.lastCursor, cursor, call.bytes ?? FIRST_CHUNK);
+        this.walks.set(++this.lastWalk, { cursor: engine.scan(call.collection, call.range), turn: undefined });
+        return this.next(this.lastWalk, call.bytes ?? FIRST_CHUNK);
       }
-      case 'next': {
-        const cursor = this.cursors.get(call.cursor);
-        if (!cursor) throw new Failure('not-found', 'the scan is not there any more');
-        return this.next(call.cursor, cursor, call.bytes ?? CHUNK);
-      }
+      case 'next':
+        return this.next(call.cursor, call.bytes ?? CHUNK);
       case 'forget':
         this.drop(call.cursor);
         return undefined;
@@ -155,12 +154,18 @@ export class Tab {
     }
   }
 
-  private next(id: number, cursor: Cursor, bytes: number): Value | Promise<Value> {
-    return mapped(cursor.next(bytes), ([text, more]) => {
+  private next(id: number, bytes: number): Value | Promise<Value> {
+    const walk = this.walks.get(id);
+    if (!walk) throw new Failure('not-found', 'the scan is not there any more');
+    if (walk.turn) return walk.turn.then(() => this.next(id, bytes));
+    const piece = mapped(walk.cursor.next(bytes), ([text, more]) => {
       if (more) return { text, cursor: id };
       this.drop(id);
       return { text };
     });
+    const over = () => { walk.turn = undefined; };
+    if (piece instanceof Promise) walk.turn = piece.then(over, over);
+    return piece;
   }
 
   private feed(id: number, after: number, collection: string | undefined): number {
@@ -175,8 +180,8 @@ export class Tab {
   }
 
   private drop(id: number): void {
-    this.cursors.get(id)?.free();
-    this.cursors.delete(id);
+    this.walks.get(id)?.cursor.free();
+    this.walks.delete(id);
   }
 }
 
