@@ -36,8 +36,8 @@ mod import;
 mod log;
 mod options;
 mod record;
-// Someone must write such files: a native build or a page.
-#[cfg(all(feature = "encryption", any(feature = "js", not(target_family = "wasm"))))]
+#[cfg(feature = "encryption")]
+#[cfg_attr(not(feature = "js"), allow(dead_code))] // In a browser only a page has such files.
 mod sealed_snapshot;
 mod snapshot;
 mod sorted_map;
