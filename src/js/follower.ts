@@ -126,7 +126,10 @@ export class Follower {
       case 'hello': return this.events.asked();
       case 'opening': return this.understood(message.protocol) ? this.sign() : undefined;
       case 'leader': return this.understood(message.protocol) ? this.hear(message.term) : undefined;
-      case 'refused': return message.client === this.client ? this.events.refused(told(message.error)) : undefined;
+      case 'refused': {
+        this.sign();
+        return message.client === this.client ? this.events.refused(told(message.error)) : undefined;
+      }
       case 'leaving': return message.term === this.term ? this.lose(true) : undefined;
       case 'failed': {
         this.sign();

@@ -2,8 +2,9 @@
  *  and opened by another Chromium. What was acknowledged before the cut must be there.
  *
  *  Some cuts tear the log of Chromium's IndexedDB, and Chromium then throws all of it away, whatever was acknowledged, by strict
- *  transactions too. A canary of the test's own tells such cuts, and what was lost of databases in IndexedDB in these, and only in
- *  these, is counted apart. A database in OPFS must stand that. For OPFS there is a canary too, a file more than a minute old.
+ *  transactions too; or a transaction whose beginning is in the log before. A canary of the test's own tells the former, zeros in that
+ *  log the latter, and what databases in IndexedDB have lost in such cuts, and only in these, is counted apart. A database in OPFS must
+ *  stand that. For OPFS there is a canary too, a file more than a minute old.
  *
  *  A cut may tear Chromium's list of the files in OPFS as well, behind which Chromium then goes on. Nothing may be lost by that either, in
  *  this round or a later one (torn_list.test.mjs).
@@ -18,7 +19,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { killAll, startChromium } from './harness/chromium.mjs';
 import { keep, SOAK } from './harness/figures.mjs';
 import { makeImage } from './harness/image.mjs';
-import { removeIndexedDb, tornIndex, tornLogs } from './harness/leveldb.mjs';
+import { removeIndexedDb, tornIndex, tornLogs, tornOlderLog } from './harness/leveldb.mjs';
 import { serve } from './harness/server.mjs';
 import { evaluateWithin, openTab } from './harness/tab.mjs';
 import { acknowledged, judgeIn, startWork } from './harness/workers.mjs';
@@ -125,7 +126,7 @@ async function thrownAway(browser, cut) {
 
 /** Opens every database after a cut, and counts what is missing. */
 async function look(profile, databases, cut) {
-  const [torn, indexIsTorn] = [await tornLogs(profile), await tornIndex(profile)];
+  const [torn, olderIsTorn, indexIsTorn] = [await tornLogs(profile), await tornOlderLog(profile), await tornIndex(profile)];
   const browser = await startChromium({ profile });
   const found = [];
   for (const one of databases.filter(({ name }) => name !== undefined)) {
@@ -144,7 +145,8 @@ async function look(profile, databases, cut) {
     one.cuts += 1;
     one.acknowledged += one.heard - one.operations;
     const details = `${verdict} after cut ${cut + 1}: ${one.heard} acknowledged, ${operations} found; ${error ?? ''}`;
-    if (verdict !== 'intact') count(one, gone[one.storage] ? 'lostByBrowser' : verdict, details);
+    const isCutShort = olderIsTorn && one.storage === 'indexeddb' && verdict === 'lost';
+    if (verdict !== 'intact') count(one, gone[one.storage] || isCutShort ? 'lostByBrowser' : verdict, details);
     one.operations = operations;
   }
   await browser.close();

@@ -56,6 +56,13 @@ async function haveZeros(logs) {
 /** Whether zeros stand in one of the logs. */
 export const tornLogs = async profile => haveZeros(await logs(profile, { lists: false }));
 
+/** Whether zeros stand in a log behind which a store had begun another one. Chromium makes a transaction durable by syncing the log that
+ *  its end is in; where its beginning is in the one before, that may be gone, and the transaction with it. */
+export async function tornOlderLog(profile) {
+  const names = (await logs(profile, { lists: false })).sort();
+  return haveZeros(names.filter((name, place) => place + 1 < names.length && dirname(names[place + 1]) === dirname(name)));
+}
+
 /** The logs of the lists of files in OPFS, one for each origin. */
 const indexes = async profile => (await below(opfs(profile))).filter(name => name.endsWith('.log') && basename(dirname(name)) === 'Paths');
 
