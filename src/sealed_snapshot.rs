@@ -97,7 +97,6 @@ impl<M: Medium> SealedSnapshot<M> {
     ///
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for another key, [`Corrupt`](ErrorKind::Corrupt) for a damaged file.
-    #[allow(dead_code)] // A page imports into the database that it has open.
     pub(crate) async fn open(file: M, key_file: Vec<u8>, key: &Key) -> Result<Self> {
         let (name, start) = (file.name(), key_file.len() as u64);
         let content = EncryptedStorage::with_key_file(Behind { file, start }, key_file, &name, key)?;

@@ -6,7 +6,8 @@ import type { Encryption } from './types.js';
 
 export interface Keyed {
   secret: Secret;
-  /** The same in two tabs if the secret is; the secret cannot be had from it. */
+  /** The same in two tabs if the secret is. A key cannot be had from it. Passphrases can be tried on it, by scripts of the same origin,
+   *  which could as well ask for the documents. */
   proof: string;
 }
 

@@ -66,8 +66,8 @@ export interface Database {
    *  encrypted, and its key opens it. */
   exportSnapshot(): Promise<Blob>;
   /** Replaces the whole contents by a snapshot file's, all or nothing, after verifying it. `invalid-argument` when
-   *  it is no snapshot, or an encrypted one whose key is another, `corrupt` when damaged, `version` when newer than this code; `io` when the leader was lost
-   *  meanwhile: then look whether it was done. */
+   *  it is no snapshot, or an encrypted one under another key, `corrupt` when damaged, `version` when newer than this
+   *  code; `io` when the leader was lost meanwhile: then look whether it was done. */
   importSnapshot(file: Blob): Promise<void>;
   /** Has another key or passphrase open the database from now on, without writing the rest anew. Killed in the midst of it, one of
    *  the two does. Other tabs that have it open go on until one of them would have to lead, and must then be opened with the new

@@ -119,7 +119,6 @@ impl<S: Storage> EncryptedStorage<S> {
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) when the key is another one, [`Corrupt`](ErrorKind::Corrupt) when the key
     /// file is damaged.
-    #[allow(dead_code)] // A browser has no such files.
     pub(crate) fn with_key_file(inner: S, key_file: Vec<u8>, from: &str, key: &Key) -> Result<Self> {
         let data = key::unwrap(&key_file, from, key)?;
         Ok(Self::new(inner, data, key_file))
